@@ -17,7 +17,6 @@ The errors of both are measured on the spot and travel in the file's provenance.
 Left out: any network's training. No table below is a part of this project; each has its owners.
 """
 
-import argparse
 import csv
 import itertools
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from command_line import Parser, run, short
 from nas_benchmark import (
     CELLS,
     DATA,
@@ -206,11 +206,9 @@ def kendall_tau(a, b):
 # --- Command line -----------------------------------------------------------------------------
 
 
-def main(argv=None):
-    """Build one benchmark file; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description="Make a benchmark file for run_experiment.py --benchmark.",
-    )
+def build(argv):
+    """Build the benchmark file that `argv` asks for, and say what it is."""
+    parser = Parser(description="Make a benchmark file for run_experiment.py --benchmark.")
     sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
     surrogate = sources.add_parser("surrogate", help="fit the surrogate that ships in data/")
     tables = sources.add_parser("tables", help="public tables: real accuracy and latency")
@@ -222,23 +220,21 @@ def main(argv=None):
     tables.add_argument("--device", required=True, help="whose latency, for example pixel3")
     tables.add_argument("--dataset", default="cifar100", choices=CSV_COLUMNS)
     args = parser.parse_args(argv)
-    try:
-        if args.source == "surrogate":
-            benchmark, path = build_surrogate(args.folder), args.out or SURROGATE
-        else:
-            benchmark = build_tables(args.folder, args.device, args.dataset)
-            path = args.out or DATA / f"{args.dataset}_{args.device}.pkl"
-        save(benchmark, path)
-    except BenchmarkError as error:
-        print(f"build_benchmark: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"build_benchmark: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
+    if args.source == "surrogate":
+        benchmark, path = build_surrogate(args.folder), args.out or SURROGATE
+    else:
+        benchmark = build_tables(args.folder, args.device, args.dataset)
+        path = args.out or DATA / f"{args.dataset}_{args.device}.pkl"
+    save(benchmark, path)
     for key, value in benchmark.provenance.items():
         print(f"{key:10} {value}")
-    print(f"\nwritten: {path}\nnext:    python run_experiment.py --benchmark {path}")
-    return 0
+    print(f"\nwritten: {short(path)}")
+    print(f"next:    python run_experiment.py --benchmark {short(path)}")
+
+
+def main(argv=None):
+    """Build one benchmark file; returns the exit code."""
+    return run(build, argv)
 
 
 if __name__ == "__main__":

@@ -20,15 +20,14 @@ row, and its provenance. `load` refuses whatever is not exactly that, and never 
 Left out: training networks. Every accuracy here was looked up, measured or fitted beforehand.
 """
 
-import contextlib
-import os
 import pickle
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from command_line import UserError, whole_files
 
 # --- The search space -------------------------------------------------------------------------
 
@@ -85,7 +84,7 @@ PROVENANCE = ("name", "source", "dataset", "split", "epochs", "trials", "device"
 REBUILD = "make it anew with build_benchmark.py"
 
 
-class BenchmarkError(ValueError):
+class BenchmarkError(UserError):
     """A file is no benchmark; the message says which file, what is wrong and what to do."""
 
 
@@ -195,21 +194,3 @@ def _column(content, key):
 
 def _first(mask):
     return int(np.argmax(mask))
-
-
-# --- Files that are whole or not there --------------------------------------------------------
-
-
-@contextlib.contextmanager
-def whole_files(folder):
-    """Yield an empty temporary folder; what was written there moves to `folder` at the end.
-
-    On an error, Ctrl-C or kill on the way, `folder` keeps what it had. Raises OSError at once if
-    `folder` can be neither made nor written to.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:
-        yield Path(temporary)
-        for file in sorted(Path(temporary).iterdir()):
-            os.replace(file, folder / file.name)

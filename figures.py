@@ -1,0 +1,173 @@
+"""What people look at: Figs 2, 3, 6 and 7 of the paper, drawn from our own runs, and the ledger.
+
+Every function draws one picture and saves it as a PNG; none shows a window. Each reward has one
+colour everywhere. The title names the benchmark, so that no picture travels without its source.
+
+    name     meaning
+    found    {reward: (accuracy, latency_ms)}, each (seeds, samples); accuracy in 0..1
+    exact    {reward: (accuracy, latency_ms)}, each (seeds, windows), expected under the policy
+
+Left out: everything that is not in `samples.csv.gz` or `summary.json`; replot from those at will.
+"""
+
+import matplotlib
+
+matplotlib.use("Agg")  # files only: no display is needed
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from claims import FIG_7, WINDOW, settles_at, window_means
+from nas_reward import (
+    REWARDS,
+    TABLE_1,
+    latency_reward,
+    mnasnet,
+    mnasnet_slope,
+    proposed,
+    proposed_slope,
+)
+
+# Okabe and Ito's colours, told apart by colour-blind readers as well.
+COLOURS = {
+    "mnasnet": "#D55E00",
+    "proposed": "#0072B2",
+    "mnasnet_hard": "#E69F00",
+    "tunas": "#009E73",
+    "random": "#777777",
+}
+SPARE_COLOURS = ("#CC79A7", "#56B4E9", "#000000")  # for rewards of your own
+STYLE = {
+    "font.size": 13,
+    "axes.titlesize": 14,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 2.5,
+    "savefig.dpi": 110,
+    "figure.constrained_layout.use": True,
+}
+
+
+def colour(reward):
+    """The colour of a reward, the same in every figure."""
+    extra = [name for name in REWARDS if name not in COLOURS]
+    return COLOURS.get(reward) or SPARE_COLOURS[extra.index(reward) % len(SPARE_COLOURS)]
+
+
+def fig2(path, target_ms):
+    """Fig. 2: what one more millisecond costs, under each reward (slope of R by LAT)."""
+    latency_ms = np.linspace(1, 1.5 * target_ms - 1, 400)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(9, 5))
+        for name, slope in (("mnasnet", mnasnet_slope), ("proposed", proposed_slope)):
+            cost = -1000 * slope(0.7, latency_ms, target_ms)
+            axes.plot(latency_ms, cost, color=colour(name), label=name)
+        axes.set_ylim(0, 30)
+        axes.set_xlim(0, 1.5 * target_ms)
+        _mark_target(axes, target_ms)
+        axes.set_xlabel("latency (ms)")
+        axes.set_ylabel("reward lost per ms (thousandths)")
+        axes.set_title("Fig. 2: MnasNet's reward urges fast networks on, the proposed one slow ones")
+        axes.legend(frameon=False, title="accuracy 70 %")
+        _save(figure, path)
+
+
+def fig3(path, target_ms):
+    """Fig. 3: both rewards against latency, for three accuracies, with Table 1's networks."""
+    latency_ms = np.linspace(2, 1.75 * target_ms, 500)
+    with plt.rc_context(STYLE):
+        figure, panels = plt.subplots(1, 2, figsize=(13, 5.5), sharey=True)
+        for axes, name in zip(panels, ("mnasnet", "proposed"), strict=True):
+            for accuracy, style in ((0.6, ":"), (0.7, "--"), (0.8, "-")):
+                reward = REWARDS[name](accuracy, latency_ms, target_ms)
+                axes.plot(latency_ms, reward, style, color=colour(name))
+                axes.annotate(f"{accuracy:.0%}", (latency_ms[-1], reward[-1]), va="center")
+            for _, accuracy, ms, *_ in TABLE_1:
+                axes.plot(ms, REWARDS[name](accuracy, ms, target_ms), "ko", ms=6)
+            _mark_target(axes, target_ms)
+            axes.set_xlabel("latency (ms)")
+            axes.set_title(name)
+        panels[0].set_ylabel("reward, for three accuracies")
+        panels[0].plot([], [], "ko", label="networks of Table 1")
+        panels[0].legend(frameon=False)
+        figure.suptitle("Fig. 3: the two rewards against latency")
+        _save(figure, path)
+
+
+def fig6(path, found, target_ms, source):
+    """Fig. 6: how many networks of each accuracy and latency a run draws (mean over seeds)."""
+    edges_acc = np.arange(0, 81, 10)  # percent
+    highest = max(latency_ms.max() for _, latency_ms in found.values())
+    step = max(1, int(np.ceil(highest / 28)))  # rows of 1 ms, or more on slow devices
+    edges_ms = np.arange(0, highest + step, step)
+    with plt.rc_context(STYLE):
+        figure, panels = plt.subplots(
+            1, len(found), figsize=(1 + 6 * len(found), 10), sharey=True, squeeze=False
+        )
+        for axes, (name, (accuracy, latency_ms)) in zip(panels[0], found.items(), strict=True):
+            seeds = len(accuracy)
+            counts, _, _ = np.histogram2d(
+                latency_ms.ravel(), 100 * accuracy.ravel(), (edges_ms, edges_acc)
+            )
+            counts /= seeds  # (rows, columns), per run
+            shade = matplotlib.colors.LinearSegmentedColormap.from_list("", ("white", colour(name)))
+            axes.pcolormesh(edges_acc, edges_ms, np.sqrt(counts), cmap=shade)
+            for row, column in zip(*np.nonzero(counts >= 0.5), strict=True):
+                axes.text(
+                    edges_acc[column] + 5,
+                    edges_ms[row] + step / 2,
+                    f"{counts[row, column]:,.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=11,
+                )
+            axes.axhline(target_ms, color="black", ls="--")
+            axes.annotate(f"T = {target_ms:g} ms", (1, target_ms), va="bottom")
+            axes.set_xlabel("accuracy (%), columns of 10 points")
+            axes.set_title(name)
+        panels[0, 0].set_ylabel(f"latency (ms), rows of {step} ms")
+        figure.suptitle(f"Fig. 6: networks drawn per run, mean of {seeds} seeds\n{source}")
+        _save(figure, path)
+
+
+def fig7(path, found, exact, target_ms, source):
+    """Fig. 7: mean accuracy and latency of each window of 250 networks, as the search goes on."""
+    with plt.rc_context(STYLE):
+        figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 9), sharex=True)
+        for name, columns in found.items():
+            for k, axes in enumerate((top, bottom)):
+                unit = 100 if k == 0 else 1  # accuracy in percent
+                means = unit * window_means(columns[k])  # (seeds, windows)
+                at = WINDOW * (np.arange(means.shape[1]) + 0.5)
+                low, middle, high = np.quantile(means, [0.1, 0.5, 0.9], axis=0)
+                axes.fill_between(at, low, high, color=colour(name), alpha=0.15, lw=0)
+                axes.plot(at, middle, "o-", ms=4, color=colour(name), label=name)
+                if name in exact:
+                    ends = WINDOW * (np.arange(means.shape[1]) + 1)
+                    axes.plot(ends, unit * np.median(exact[name][k], 0), color="black", lw=0.8)
+            if name in FIG_7:
+                settled = settles_at(columns[1], target_ms)
+                bottom.plot(settled, np.full(len(settled), target_ms), "|", ms=18, color=colour(name))
+        top.set_ylabel("mean accuracy (%)")
+        bottom.set_ylabel("mean latency (ms)")
+        bottom.set_xlabel("networks drawn")
+        _mark_target(bottom, target_ms, horizontal=True)
+        top.legend(frameon=False, ncols=len(found))
+        seeds = len(next(iter(found.values()))[0])
+        figure.suptitle(f"Fig. 7: windows of {WINDOW} networks, median and 80 % of {seeds} seeds\n{source}")
+        _save(figure, path)
+
+
+def _mark_target(axes, target_ms, horizontal=False):
+    """A dashed line at T, named."""
+    if horizontal:
+        axes.axhline(target_ms, color="black", ls="--", lw=1.5)
+        axes.annotate(f"T = {target_ms:g} ms", (0, target_ms), va="bottom")
+    else:
+        axes.axvline(target_ms, color="black", ls="--", lw=1.5)
+        axes.annotate(f" T = {target_ms:g} ms", (target_ms, axes.get_ylim()[1]), va="top")
+
+
+def _save(figure, path):
+    figure.savefig(path)
+    plt.close(figure)
