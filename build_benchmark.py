@@ -77,7 +77,8 @@ def read_accuracy(path, dataset):
 def read_latency(path):
     """Latency (15625,) in ms by NAS-Bench-201 index, from a device file, without torch.
 
-    The file is what torch.save makes of a list: a zip with the list's pickle. BenchmarkError if not.
+    The file is what torch.save makes of a list: a zip that holds the list's pickle.
+    Raises BenchmarkError if it is not.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -185,9 +186,7 @@ def pair_features(cells):
     singles = {
         (edge, op): cells[:, edge] == op for edge in edges for op in range(1, len(OPERATIONS))
     }
-    pairs = [
-        singles[a] & singles[b] for a, b in itertools.combinations(singles, 2) if a[0] != b[0]
-    ]
+    pairs = [singles[a] & singles[b] for a, b in itertools.combinations(singles, 2) if a[0] != b[0]]
     return np.column_stack([np.ones(len(cells)), *singles.values(), *pairs]).astype(float)
 
 

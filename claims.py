@@ -4,13 +4,13 @@ The paper shows one run per reward (5,000 networks each, CIFAR-100, T = 17 ms). 
 per reward and say, per claim: the paper's number, the median of ours over seeds, its 95 % bootstrap
 interval, and a verdict by a rule fixed beforehand:
 
-    a number     reproduced      the paper's number lies in our interval: it is a typical run of ours
-                 not reproduced  it lies outside the range of all our seeds: no run of ours gets there
+    a number     reproduced      the paper's number lies in our interval: like a typical run of ours
+                 not reproduced  it lies outside the range of our seeds: unlike every run of ours
                  undecided       in between: some of our runs get there, the typical one does not
-    a direction  reproduced      our whole interval lies above 0, where the paper says
-                 not reproduced  it lies at or below 0
+    a direction  reproduced      our whole interval lies above 0, the side that the paper claims
+                 not reproduced  our whole interval lies at or below 0
                  undecided       0 is inside
-    either       undecided       fewer than 5 seeds, or a number that needs the paper's 5,000 samples
+    either       undecided       fewer than 5 seeds; or a number, and not the paper's 5,000 samples
 
 A direction that compares two rewards is paired: differences are taken within a seed.
 
@@ -35,7 +35,10 @@ RESAMPLES = 10_000
 
 
 def window_means(values):
-    """Mean of each window of 250 samples: (..., samples) -> (..., windows). The last may be short."""
+    """Mean of each window of 250 samples: (..., samples) -> (..., windows).
+
+    The last window may be short.
+    """
     starts = np.arange(0, values.shape[-1], WINDOW)
     sizes = np.diff(starts, append=values.shape[-1])
     return np.add.reduceat(values, starts, axis=-1, dtype=float) / sizes
@@ -59,7 +62,7 @@ def count_band(accuracy, latency_ms, target_ms, band):
 
 
 def accuracy_rise(accuracy):
-    """Mean accuracy of the last window minus the first's, in points: (seeds, samples) -> (seeds,)."""
+    """Mean accuracy of the last window less the first, points: (seeds, samples) -> (seeds,)."""
     means = 100 * window_means(accuracy)
     return means[:, -1] - means[:, 0]
 
@@ -107,7 +110,7 @@ def ledger(found, target_ms):
         if kind == "direction":
             verdict = verdict_direction(values, low, high)
         elif samples != SAMPLES:
-            verdict, note = "undecided", f"needs {SAMPLES:,} samples"
+            verdict, note = "undecided", f"the paper's numbers need {SAMPLES:,} samples"
         else:
             verdict = verdict_number(paper, values, low, high)
         entries.append(
@@ -142,8 +145,15 @@ def ledger(found, target_ms):
     for name in rewards:
         settled[name] = settles_at(found[name][1], target_ms)
         never = int((settled[name] == samples).sum())
-        note = f"{never} of {len(settled[name])} never" if never else ""
-        add("Fig. 7", f"{name}: settles at or under T", "sample", FIG_7[name], settled[name], note=note)
+        note = f"{name} never settles in {never} of {len(settled[name])} seeds" if never else ""
+        add(
+            "Fig. 7",
+            f"{name}: settles at or under T",
+            "sample",
+            FIG_7[name],
+            settled[name],
+            note=note,
+        )
     if len(rewards) == 2:
         sooner = FIG_7["mnasnet"] - FIG_7["proposed"]
         values = settled["mnasnet"] - settled["proposed"]

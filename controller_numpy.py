@@ -33,7 +33,7 @@ Williams 1992. Adam: Kingma and Ba 2015. Left out: layers, attention, batches, P
 
 import numpy as np
 
-from nas_benchmark import N_CELLS, OPERATIONS, cell_to_row
+from nas_benchmark import OPERATIONS, cell_to_row
 
 S, K = 6, len(OPERATIONS)
 V = K + 1  # token K is the start token

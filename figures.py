@@ -21,10 +21,7 @@ from claims import FIG_7, WINDOW, settles_at, window_means
 from nas_reward import (
     REWARDS,
     TABLE_1,
-    latency_reward,
-    mnasnet,
     mnasnet_slope,
-    proposed,
     proposed_slope,
 )
 
@@ -67,7 +64,9 @@ def fig2(path, target_ms):
         _mark_target(axes, target_ms)
         axes.set_xlabel("latency (ms)")
         axes.set_ylabel("reward lost per ms (thousandths)")
-        axes.set_title("Fig. 2: MnasNet's reward urges fast networks on, the proposed one slow ones")
+        axes.set_title(
+            "Fig. 2: MnasNet's reward urges fast networks on, the proposed one slow ones"
+        )
         axes.legend(frameon=False, title="accuracy 70 %")
         _save(figure, path)
 
@@ -147,14 +146,18 @@ def fig7(path, found, exact, target_ms, source):
                     axes.plot(ends, unit * np.median(exact[name][k], 0), color="black", lw=0.8)
             if name in FIG_7:
                 settled = settles_at(columns[1], target_ms)
-                bottom.plot(settled, np.full(len(settled), target_ms), "|", ms=18, color=colour(name))
+                bottom.plot(
+                    settled, np.full(len(settled), target_ms), "|", ms=18, color=colour(name)
+                )
         top.set_ylabel("mean accuracy (%)")
         bottom.set_ylabel("mean latency (ms)")
         bottom.set_xlabel("networks drawn")
         _mark_target(bottom, target_ms, horizontal=True)
         top.legend(frameon=False, ncols=len(found))
         seeds = len(next(iter(found.values()))[0])
-        figure.suptitle(f"Fig. 7: windows of {WINDOW} networks, median and 80 % of {seeds} seeds\n{source}")
+        figure.suptitle(
+            f"Fig. 7: windows of {WINDOW} networks, median and 80 % of {seeds} seeds\n{source}"
+        )
         _save(figure, path)
 
 

@@ -32,6 +32,7 @@ from command_line import UserError, whole_files
 # --- The search space -------------------------------------------------------------------------
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+SHORT_NAMES = ("none", "skip", "1x1", "3x3", "pool")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (from node, to node)
 N_CELLS = len(OPERATIONS) ** len(EDGES)  # 5^6 = 15,625
 CELLS = np.indices((len(OPERATIONS),) * len(EDGES)).reshape(len(EDGES), -1).T  # (15625, 6), by row
@@ -48,6 +49,11 @@ def cell_to_string(cell):
     """NAS-Bench-201's string of one cell, 6 operation numbers."""
     op = [OPERATIONS[k] for k in cell]
     return f"|{op[0]}~0|+|{op[1]}~0|{op[2]}~1|+|{op[3]}~0|{op[4]}~1|{op[5]}~2|"
+
+
+def cell_to_words(cell):
+    """One cell in six short words, edge by edge, for tables on the terminal."""
+    return " ".join(f"{SHORT_NAMES[k]:4}" for k in cell).rstrip()
 
 
 def string_to_cell(text):
@@ -109,7 +115,9 @@ class PlainUnpickler(pickle.Unpickler):
     """Reads dict, list, str, int, float; a pickle that names any class or function is refused."""
 
     def find_class(self, module, name):
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, and plain data asks for nothing")
+        raise pickle.UnpicklingError(
+            f"it asks for {module}.{name}, and plain data asks for nothing"
+        )
 
 
 def load(path=None):
@@ -186,7 +194,9 @@ def _column(content, key):
         raise ValueError(f"{key} has {len(values):,} values instead of {N_CELLS:,}")
     values = np.array(values, float)
     if not np.isfinite(values).all():
-        raise ValueError(f"{key} has a value that is not finite (row {_first(~np.isfinite(values))})")
+        raise ValueError(
+            f"{key} has a value that is not finite (row {_first(~np.isfinite(values))})"
+        )
     if not (values > 0).all():
         raise ValueError(f"{key} has a value that is not positive (row {_first(values <= 0)})")
     return values

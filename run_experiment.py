@@ -18,22 +18,24 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # our matrices are small; workers use the cores
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
+import contextlib
 import csv
 import gzip
 import json
 import multiprocessing
 import signal
 import sys
+import textwrap
 import time
 from pathlib import Path
 
 import numpy as np
 
 import nas_benchmark
-from claims import SAMPLES, WINDOW, ledger, window_means
+from claims import SAMPLES, WINDOW, ledger
 from command_line import Parser, UserError, run, short, whole_files
 from controller_numpy import Reinforce
-from nas_benchmark import CELLS, N_CELLS, cell_to_string
+from nas_benchmark import CELLS, N_CELLS, cell_to_string, cell_to_words, string_to_cell
 from nas_reward import REWARDS, T_MS, table_1
 
 HYPERPARAMETERS = {
@@ -85,10 +87,11 @@ def search_in_parallel(blocks, workers):
     pipes = {}
     for k in range(min(workers, len(blocks))):
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(sender, blocks[k::workers]), daemon=True)
-        process.start()
+        unused = [*pipes, receiver]  # a forked worker has these too, and could not see us die
+        task = (blocks[k::workers], sender, unused)
+        pipes[receiver] = context.Process(target=_work, args=task, daemon=True)
+        pipes[receiver].start()
         sender.close()
-        pipes[receiver] = process
     while pipes:
         for receiver in multiprocessing.connection.wait(list(pipes)):
             try:
@@ -103,11 +106,15 @@ def search_in_parallel(blocks, workers):
                     ) from None
 
 
-def _work(sender, blocks):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it ends its workers
-    for block in blocks:
-        for item in search(block):
-            sender.send(item)
+def _work(blocks, sender, unused):
+    """A worker's life: search all its blocks, send what each window brings."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    for receiver in unused:
+        receiver.close()
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone: so go
+        for block in blocks:
+            for item in search(block):
+                sender.send(item)
 
 
 def run_searches(benchmark, rewards, args):
@@ -139,7 +146,7 @@ def run_searches(benchmark, rewards, args):
     names = [*rewards, "random"]
     print_window_header(names)
     waiting = np.full(windows, len(blocks))  # blocks that have yet to finish each window
-    shown = done = 0
+    shown = 0
     start = time.perf_counter()
     for first, window, block_rows, block_exact, spent in search_in_parallel(blocks, args.workers):
         seeds = slice(first, first + block_rows.shape[1])
@@ -147,9 +154,8 @@ def run_searches(benchmark, rewards, args):
         rows[:-1, seeds, at : at + WINDOW] = block_rows
         exact[:, :, seeds, window] = block_exact.transpose(2, 0, 1)
         seconds += spent
-        done += 1
         waiting[window] -= 1
-        progress(done / (windows * len(blocks)), time.perf_counter() - start)
+        progress(1 - waiting.sum() / (windows * len(blocks)), time.perf_counter() - start)
         while shown < windows and not waiting[shown]:
             at = shown * WINDOW
             print_window(benchmark, rows[:, :, at : at + WINDOW], args.target_ms, at)
@@ -231,7 +237,8 @@ def print_benchmark(benchmark, args):
     for key, value in benchmark.provenance.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
-        print(f"  {key:8} {value}")
+        indent = " " * 11
+        print(textwrap.fill(f"  {key:8} {value}", 100, subsequent_indent=indent))
     share = (benchmark.latency_ms <= args.target_ms).mean()
     print(f"  T = {args.target_ms:g} ms: {share:.1%} of the {N_CELLS:,} cells are that fast")
 
@@ -251,7 +258,7 @@ def print_table_1(entries):
 
 def print_optimum(optimum, target_ms):
     heading("Optimum: the best of all cells, by each reward")
-    print("  reward        accuracy   latency  meets T  cell")
+    print("  reward        accuracy   latency  meets T  0->1 0->2 1->2 0->3 1->3 2->3")
     for name, cell in optimum.items():
         if cell is None:
             print(f"  no cell is as fast as {target_ms:g} ms")
@@ -259,7 +266,7 @@ def print_optimum(optimum, target_ms):
         label = "best under T" if name == "target" else name
         print(
             f"  {label:12}  {cell['accuracy']:7.2%}  {cell['latency_ms']:5.2f} ms"
-            f"  {'yes' if cell['meets_target'] else 'no':7}  {cell['arch']}"
+            f"  {'yes' if cell['meets_target'] else 'no':7}  {_words(cell)}"
         )
 
 
@@ -281,12 +288,17 @@ def print_window(benchmark, rows, target_ms, at):
 
 
 def print_ledger(entries, seeds):
-    heading(f"Claim ledger: the paper (one run) beside ours (median of {seeds} seeds, 95 % interval)")
+    heading(f"Claim ledger: the paper's one run beside the median of our {seeds} seeds")
+    print(f"  {'':6} {'claim':37} {'paper':>6} {'ours':>8} {'95 % interval':>17}  verdict")
     for e in entries:
-        paper = "rises" if e["paper"] is None else f"{e['paper']:,}"
-        ours = f"{e['ours']:,.5g} [{e['low']:,.5g}, {e['high']:,.5g}] {e['unit']}"
-        note = f" ({e['note']})" if e["note"] else ""
-        print(f"  {e['item']:7} {e['claim']:38} {paper:>6}  {ours:32} {e['verdict']}{note}")
+        paper = "> 0" if e["paper"] is None else f"{e['paper']:,}"
+        ours, low, high = (f"{e[key]:,.5g}" for key in ("ours", "low", "high"))
+        print(
+            f"  {e['item']:6} {e['claim']:37} {paper:>6} {ours:>8}"
+            f" {f'[{low}, {high}]':>17}  {e['verdict']}"
+        )
+    for note in dict.fromkeys(e["note"] for e in entries if e["note"]):
+        print(f"  {note}")
 
 
 def print_best_found(best_found, optimum):
@@ -295,7 +307,11 @@ def print_best_found(best_found, optimum):
         if cell is None:
             print(f"  {name:12}  none")
             continue
-        print(f"  {name:12}  {cell['accuracy']:7.2%}  {cell['latency_ms']:5.2f} ms  {cell['arch']}")
+        print(f"  {name:12}  {cell['accuracy']:7.2%}  {cell['latency_ms']:5.2f} ms  {_words(cell)}")
+
+
+def _words(cell):
+    return cell_to_words(string_to_cell(cell["arch"]))
 
 
 # --- Written ----------------------------------------------------------------------------------
@@ -319,7 +335,9 @@ def write_samples(path, benchmark, rows, rewards):
     with gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as file:  # no date: same bytes
         file.write(b"reward,seed,sample,arch,accuracy,latency_ms,reward_value\n")
         for name, drawn in rows.items():
-            values = [f"{v!r}" for v in rewards[name].tolist()] if name in rewards else [""] * N_CELLS
+            values = (
+                [f"{v!r}" for v in rewards[name].tolist()] if name in rewards else [""] * N_CELLS
+            )
             endings = [f"{fact},{value}\n" for fact, value in zip(facts, values, strict=True)]
             for seed, seed_rows in enumerate(drawn.tolist()):
                 lines = [f"{name},{seed},{n},{endings[r]}" for n, r in enumerate(seed_rows, 1)]
@@ -409,7 +427,9 @@ def experiment(argv):
         clock.append(time.perf_counter())
 
         networks = len(rewards) * args.seeds * args.samples
-        wall = dict(zip(("search", "ledger", "figures", "files"), np.diff(clock).tolist(), strict=True))
+        wall = dict(
+            zip(("search", "ledger", "figures", "files"), np.diff(clock).tolist(), strict=True)
+        )
         timing = {
             "us_per_sample": 1e6 * seconds[0] / networks,
             "core_seconds": {"search": seconds[0], "enumerate": seconds[1]},
