@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -52,6 +53,25 @@ def short(path):
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def cores():
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def fork_context():
+    """How to start workers: forked, which is instant, or anew where forking is unsafe."""
+    return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+
+
+def progress(share, seconds):
+    """A bar with the time left on the terminal's last line; nothing where stderr is a file."""
+    if share and sys.stderr.isatty():
+        bar = "#" * round(30 * share)
+        left = seconds / share - seconds
+        text = f"[{bar:30}] {share:4.0%}, {left:.0f} s left" if share < 1 else ""
+        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -86,7 +86,10 @@ def live_edges(cells):
 DATA = Path(__file__).resolve().parent / "data"
 SURROGATE = DATA / "nasbench201_cifar100_surrogate.pkl"  # ships with the project
 OFFICIAL = DATA / "nasbench201_cifar100.pkl"  # the user's own, made by build_benchmark.py
-PROVENANCE = ("name", "source", "dataset", "split", "epochs", "trials", "device", "unit", "how")
+PROVENANCE = (
+    *("name", "source", "dataset", "split", "epochs", "trials"),
+    *("device", "batch", "unit", "how", "built"),
+)
 REBUILD = "make it anew with build_benchmark.py"
 
 

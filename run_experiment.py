@@ -22,7 +22,7 @@ import contextlib
 import csv
 import gzip
 import json
-import multiprocessing
+import multiprocessing.connection
 import signal
 import sys
 import textwrap
@@ -33,7 +33,7 @@ import numpy as np
 
 import nas_benchmark
 from claims import SAMPLES, WINDOW, ledger
-from command_line import Parser, UserError, run, short, whole_files
+from command_line import Parser, UserError, cores, fork_context, progress, run, short, whole_files
 from controller_numpy import Reinforce
 from nas_benchmark import CELLS, N_CELLS, cell_to_string, cell_to_words, string_to_cell
 from nas_reward import REWARDS, T_MS, table_1
@@ -82,8 +82,7 @@ def search_in_parallel(blocks, workers):
         for block in blocks:
             yield from search(block)
         return
-    # Forked workers start at once; where forking is unsafe (macOS, Windows), start them anew.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    context = fork_context()
     pipes = {}
     for k in range(min(workers, len(blocks))):
         receiver, sender = context.Pipe(duplex=False)
@@ -164,15 +163,6 @@ def run_searches(benchmark, rewards, args):
     return rows, dict(zip(rewards, exact.swapaxes(0, 1), strict=True)), seconds
 
 
-def progress(share, seconds):
-    """A bar with the time left on the terminal's last line; nothing where stderr is a file."""
-    if sys.stderr.isatty():
-        bar = "#" * round(30 * share)
-        left = seconds / share - seconds
-        text = f"[{bar:30}] {share:4.0%}, {left:.0f} s left" if share < 1 else ""
-        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
-
-
 # --- What came of it --------------------------------------------------------------------------
 
 
@@ -235,12 +225,14 @@ def heading(text):
 def print_benchmark(benchmark, args):
     heading(f"Benchmark: {benchmark.name}")
     for key, value in benchmark.provenance.items():
+        if key == "sha256":
+            continue  # long; it stands in summary.json
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         indent = " " * 11
         print(textwrap.fill(f"  {key:8} {value}", 100, subsequent_indent=indent))
     share = (benchmark.latency_ms <= args.target_ms).mean()
-    print(f"  T = {args.target_ms:g} ms: {share:.1%} of the {N_CELLS:,} cells are that fast")
+    print(f"  T        {args.target_ms:g} ms; {share:.1%} of the {N_CELLS:,} cells are that fast")
 
 
 def print_table_1(entries):
@@ -356,7 +348,14 @@ def parse(argv):
     add("--rewards", default="mnasnet,proposed", help=f"of {', '.join(REWARDS)} (default: the two)")
     add("--seeds", type=int, metavar="N", help="searches per reward (default: 8)")
     add("--samples", type=int, metavar="N", help=f"networks per search (default: {SAMPLES})")
-    add("--target-ms", type=float, default=T_MS, metavar="T", help="latency wanted (default: 17)")
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--target-ms", type=float, metavar="T", help="latency wanted (default: 17)")
+    target.add_argument(
+        "--target-quantile",
+        type=float,
+        metavar="Q",
+        help="the latency that this share of cells meets",
+    )
     add("--out", type=Path, default=Path("results"), help="folder for results (default: results)")
     add("--workers", type=int, metavar="N", help="processes (default: one per core)")
     add("--quick", action="store_true", help="2 seeds and 1,000 networks unless you say otherwise")
@@ -369,10 +368,8 @@ def parse(argv):
     for name in ("seeds", "samples", "workers"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name} must be at least 1, not {getattr(args, name)}")
-    if not 1 < args.target_ms < float("inf"):
-        raise UserError(
-            f"--target-ms must be above 1 (milliseconds; Eq. 4 needs it), not {args.target_ms:g}"
-        )
+    if args.target_quantile is not None and not 0 < args.target_quantile < 1:
+        raise UserError(f"--target-quantile must lie between 0 and 1, not {args.target_quantile:g}")
     for name in args.rewards:
         if name not in REWARDS:
             raise UserError(f"--rewards: no reward '{name}'; there are {', '.join(REWARDS)}")
@@ -381,15 +378,21 @@ def parse(argv):
     return args
 
 
-def cores():
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def choose_target(args, benchmark):
+    """T in ms: as given, or the quantile of the benchmark's latency, or the paper's 17 ms."""
+    target_ms = T_MS if args.target_ms is None else args.target_ms
+    if args.target_quantile is not None:
+        target_ms = float(np.quantile(benchmark.latency_ms, args.target_quantile))
+    if not 1 < target_ms < float("inf"):
+        raise UserError(f"T must be above 1 ms (Eq. 4 takes its logarithm), not {target_ms:g} ms")
+    return target_ms
 
 
 def experiment(argv):
     """The whole experiment, from command line to files."""
     args = parse(argv)
     benchmark = nas_benchmark.load(args.benchmark)
+    args.target_ms = choose_target(args, benchmark)
     with whole_files(args.out) as folder:
         entries = table_1()
         rewards = {
@@ -443,6 +446,7 @@ def experiment(argv):
                 "seeds": args.seeds,
                 "samples": args.samples,
                 "target_ms": args.target_ms,
+                "target_quantile": args.target_quantile,
                 **HYPERPARAMETERS,
             },
             "table1": entries,

@@ -9,18 +9,26 @@ Tests against the real tables run where ../shared/reference is, and say so where
 """
 
 import ast
+import bz2
+import contextlib
 import csv
+import datetime
 import gzip
+import http.server
 import itertools
 import json
 import math
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
 import matplotlib
@@ -872,7 +880,9 @@ def check_refusal(capfd, arguments, *words):
         (["--workers", "0"], "--workers must be at least 1"),
         (["--seeds", "many"], "invalid int value: 'many'"),
         (["--target-ms", "0"], "above 1"),
-        (["--target-ms", "0.017"], "milliseconds"),
+        (["--target-ms", "0.017"], "above 1 ms"),
+        (["--target-quantile", "75"], "between 0 and 1"),
+        (["--target-quantile", "0.7", "--target-ms", "9"], "not allowed with"),
         (["--target-ms", "nan"], "above 1"),
         (["--target-ms", "inf"], "above 1"),
         (["--rewards", "mnasnet,best"], "no reward 'best'; there are mnasnet"),
@@ -1158,6 +1168,353 @@ def test_other_folder_and_a_reader_that_leaves(tmp_path):
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait() == 0
+
+
+# --- build_benchmark.py -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory):
+    """A folder with made-up public tables: the CSV in shuffled order, and one device's latency.
+
+    Returns (folder, index order of the rows, accuracy by row, latency by row).
+    """
+    folder = tmp_path_factory.mktemp("tables")
+    rng = np.random.default_rng(0)
+    order = rng.permutation(N_CELLS)  # row of each NAS-Bench-201 index
+    accuracy, latency_ms = rng.uniform(0.1, 0.7, N_CELLS), rng.uniform(2, 30, N_CELLS)
+    with open(folder / "nats_bench.csv", "w") as file:
+        file.write("CIFAR10TestAccuracy200Epochs,CIFAR100TestAccuracy200Epochs,")
+        file.write("ImageNetTestAccuracy200Epochs,ArchitectureString\n")
+        for row in order:
+            text = nas_benchmark.cell_to_string(CELLS[row])
+            file.write(f"99,{100 * accuracy[row]},5,{text}\n")
+    (folder / "latency").mkdir()
+    with zipfile.ZipFile(folder / "latency" / "pixel3.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(latency_ms[order].tolist()))
+        archive.writestr("archive/version", "3")
+    return folder, order, accuracy, latency_ms
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves the made-up tables at their public paths, or misbehaves as `fault` says."""
+
+    folder = fault = None
+
+    def do_GET(self):
+        name = "latency/pixel3.pt" if self.path.endswith("latency/pixel3.pt") else "nats_bench.csv"
+        assert self.path.split("/")[1:3] in (
+            ["v-tao", "nats-bench-landscape"],
+            ["HayeonLee", "HELP"],
+        )
+        body = (self.folder / name).read_bytes()
+        if self.fault == "404" and name != "nats_bench.csv":
+            self.send_error(404)
+            return
+        if self.fault == "slow":
+            time.sleep(2)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        body = body[::-1] if self.fault == "other bytes" else body
+        with contextlib.suppress(OSError):
+            self.wfile.write(body[: len(body) // 2] if self.fault == "broken off" else body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(tables, tmp_path, monkeypatch):
+    """A local server of the made-up tables; the cache is a folder of the test's own."""
+    folder = tables[0]
+    monkeypatch.setattr(Server, "folder", folder)
+    monkeypatch.setattr(Server, "fault", None)
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    sha = {name: build_benchmark.sha256_of(folder / name) for name in TABLE_NAMES}
+    monkeypatch.setattr(build_benchmark, "SERVER", f"http://127.0.0.1:{web.server_port}")
+    monkeypatch.setattr(build_benchmark, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(build_benchmark, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(build_benchmark, "CSV_SHA256", sha["nats_bench.csv"])
+    monkeypatch.setitem(build_benchmark.DEVICES, "pixel3", sha["latency/pixel3.pt"])
+    yield web
+    web.shutdown()
+    web.server_close()
+
+
+TABLE_NAMES = ("nats_bench.csv", "latency/pixel3.pt")
+
+
+def test_tables_are_downloaded_joined_and_kept(server, tables, tmp_path, capfd):
+    """Catches a join by the wrong index, percent or datasets mixed up, and a cache unused."""
+    _, _, accuracy, latency_ms = tables
+    out = tmp_path / "pixel3.pkl"
+    command = ["tables", "--device", "pixel3", "--out", str(out)]
+    assert build_benchmark.main(command) == 0
+    benchmark = nas_benchmark.load(out)
+    assert benchmark.accuracy == pytest.approx(accuracy)
+    assert np.array_equal(benchmark.latency_ms, latency_ms)
+    assert benchmark.provenance["device"] == "pixel3 (phone Pixel 3)"
+    assert benchmark.provenance["built"] == datetime.date.today().isoformat()
+    assert len(benchmark.provenance["sha256"]) == 2
+    assert capfd.readouterr().out.count("downloading") == 2
+    server.shutdown()  # from here on, the cache serves
+    assert build_benchmark.main([*command, "--dataset", "cifar10"]) == 0
+    assert nas_benchmark.load(out).accuracy.tolist() == [0.99] * N_CELLS
+    assert "downloading" not in capfd.readouterr().out
+    (tmp_path / "cache" / "latency" / "pixel3.pt").write_text("spoilt")
+    assert build_benchmark.main(command) == 2  # it notices, and finds no server
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("404", "404"),
+        ("other bytes", "SHA-256 differs"),
+        ("broken off", "broke off after"),
+        ("slow", "no answer within 0.5 s"),
+        ("no server", "no answer"),
+    ],
+)
+def test_downloads_that_fail(fault, words, server, tmp_path, capfd, monkeypatch):
+    """Catches a damaged download that is used or kept, and a user left without a next step."""
+    if fault == "no server":
+        monkeypatch.setattr(build_benchmark, "SERVER", "http://127.0.0.1:9")
+    monkeypatch.setattr(Server, "fault", fault)
+    out = tmp_path / "out.pkl"
+    assert build_benchmark.main(["tables", "--device", "pixel3", "--out", str(out)]) == 2
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1
+    assert words in error
+    assert "fetch it by hand, save it as" in error
+    assert not out.exists()
+    left = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert left == (["nats_bench.csv"] if fault == "404" else [])
+
+
+def test_tables_from_a_folder(server, tables, tmp_path, capfd):
+    """Catches a --from folder that is trusted blindly, or asks the network after all."""
+    folder = tables[0]
+    server.shutdown()
+    out = tmp_path / "out.pkl"
+    command = ["tables", "--device", "pixel3", "--out", str(out), "--from"]
+    assert build_benchmark.main([*command, str(folder)]) == 0
+    capfd.readouterr()
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    with open(other / "nats_bench.csv", "a") as file:
+        file.write("\n")
+    assert build_benchmark.main([*command, str(other)]) == 2
+    assert "nats_bench.csv: not the file that we know" in capfd.readouterr().err
+    (other / "nats_bench.csv").unlink()
+    assert build_benchmark.main([*command, str(other)]) == 2
+    assert "nats_bench.csv: no such file" in capfd.readouterr().err
+
+
+def test_damaged_tables(tables, tmp_path):
+    """Catches tables that are read although a cell is missing, twice there, or no number."""
+    text = (tables[0] / "nats_bench.csv").read_text()
+    lines = text.splitlines(keepends=True)
+    path = tmp_path / "t.csv"
+    for damaged, words in (
+        (lines[:-1], "15,624 networks"),
+        (lines[:-1] + lines[1:2], "15,624 networks"),
+        ([*lines, "1,x,1,|none~0|\n"], "not the table"),
+        (["a,b\n", "1,2\n"], "not the table"),
+    ):
+        path.write_text("".join(damaged))
+        with pytest.raises(BenchmarkError, match=words):
+            build_benchmark.read_accuracy(path, "cifar100")
+    for content in (pickle.dumps([1.0, 2.0]), pickle.dumps(Hostile()), b"", pickle.dumps("text")):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", content)
+        with pytest.raises(BenchmarkError, match=r"latencies|latency file"):
+            build_benchmark.read_latency(path)
+
+
+def test_devices(tables, capfd):
+    """Catches a device without description, a wrong batch size, and a --list that needs a file."""
+    assert build_benchmark.main(["tables", "--list", "--from", str(tables[0])]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 28
+    assert re.fullmatch(
+        r"pixel3 .* phone Pixel 3 .* 2\.00 +16\.\d\d +30\.00", squeezed(lines, "pixel3")
+    )
+    assert "GPU GTX 1080 Ti 256 once downloaded" in squeezed(lines, "1080ti_256")
+    assert "phone Essential PH-1 not stated" in squeezed(lines, "essential_ph_1")
+    assert all(len(sha) == 64 for sha in build_benchmark.DEVICES.values())
+    assert build_benchmark.main(["tables", "--device", "pixel9"]) == 2
+    assert "no device 'pixel9'" in capfd.readouterr().err
+    assert build_benchmark.main(["tables"]) == 2
+    assert "--list shows the names" in capfd.readouterr().err
+
+
+def squeezed(lines, device):
+    (line,) = [line for line in lines if line.startswith(device + " ")]
+    return re.sub(" +", " ", line) if device != "pixel3" else line
+
+
+@needs_reference
+@pytest.mark.parametrize("device", ["1080ti_256", "1080ti_32", "pixel3", "raspi4", "titan_rtx_256"])
+def test_real_tables(device, tmp_path):
+    """Catches hashes, formats or facts that are not those of the real files."""
+    out = tmp_path / "real.pkl"
+    command = ["tables", "--from", str(REFERENCE), "--device", device, "--out", str(out)]
+    assert build_benchmark.main(command) == 0
+    benchmark = nas_benchmark.load(out)
+    disconnected = ~nas_benchmark.live_edges(CELLS).any(axis=1)
+    assert np.array_equal(benchmark.accuracy < 0.02, disconnected)
+    best = int(np.argmax(benchmark.accuracy))
+    assert CELLS[best].tolist() == [3, 3, 3, 1, 3, 3]
+    assert benchmark.accuracy[best] == pytest.approx(0.7351, abs=1e-4)
+
+
+def made_up_cell(index, row, accuracy, latency_ms):
+    """The content of NATS-Bench's file of one cell, with decoys wherever a reader could slip."""
+
+    def trial(shift, test, seconds):
+        tests = {
+            f"{name}@{k}": 1.0 for name in ("ori-test", "x-valid", "x-test") for k in range(200)
+        }
+        tests["x-test@199"] = test + shift
+        return {
+            "epochs": 200,
+            "eval_acc1es": tests,
+            "latency": [np.float64(seconds), np.float64(seconds)],
+            "params": np.float32(0.3),
+            "train_times": OrderedDict({0: 1.0}),
+        }
+
+    seeds = [777, 888]
+    results = {
+        ("cifar100", 777): trial(+1, 100 * accuracy, latency_ms / 1000),
+        ("cifar100", 888): trial(-1, 100 * accuracy, latency_ms / 1000),
+        ("cifar10", 777): trial(0, 50.0, 1.0),
+    }
+    arch = nas_benchmark.cell_to_string(CELLS[row])
+    full = {"arch_index": index, "arch_str": arch, "all_results": results}
+    full["dataset_seed"] = {"cifar100": seeds, "cifar10": [777]}
+    short = {**full, "all_results": {key: trial(0, 7.0, 2.0) for key in results}}
+    return OrderedDict({"12": short, "200": full})
+
+
+def write_cell(folder, index, *facts):
+    content = pickle.dumps(made_up_cell(index, *facts))
+    (folder / f"{index:06d}.pickle.pbz2").write_bytes(bz2.compress(content, 1))
+
+
+@needs_reference
+def test_real_natsbench_cells():
+    """Catches the wrong epochs, trials, test set or unit: cells 0 and 11 are known."""
+    for name, accuracy, latency_ms in (("000000", 0.52913, 13.183), ("000011", 0.67607, 16.139)):
+        path = REFERENCE / "natsbench" / f"{name}.pickle.pbz2"
+        got = build_benchmark.read_natsbench_cell(path)
+        assert got == pytest.approx((accuracy, latency_ms), abs=5e-4)
+
+
+def test_natsbench_folder(tables, tmp_path, capfd, monkeypatch):
+    """Catches cells in the wrong row, and a folder that is converted although a cell is bad."""
+    _, order, accuracy, latency_ms = tables
+    for index in range(40):
+        row = order[index]
+        write_cell(tmp_path, index, row, accuracy[row], latency_ms[row])
+    rows, got_accuracy, got_latency = build_benchmark.build_natsbench(
+        tmp_path, "cifar100", cells=40
+    )
+    assert rows == order[:40].tolist()
+    assert got_accuracy == pytest.approx(accuracy[rows])
+    assert got_latency == pytest.approx(latency_ms[rows])
+    hostile = tmp_path / "000007.pickle.pbz2"
+    good, out = hostile.read_bytes(), tmp_path / "out.pkl"
+    monkeypatch.chdir(tmp_path)
+    for content in (bz2.compress(pickle.dumps(Hostile())), good[:100], b""):
+        hostile.write_bytes(content)
+        assert build_benchmark.main(["natsbench", str(tmp_path), "--out", str(out)]) == 2
+        error = capfd.readouterr().err
+        assert "000007.pickle.pbz2: not a cell of NATS-Bench" in error
+        assert error.count("\n") == 1
+    hostile.write_bytes(good)
+    assert build_benchmark.main(["natsbench", str(tmp_path), "--out", str(out)]) == 2
+    assert "000040.pickle.pbz2: no such file" in capfd.readouterr().err
+    assert not out.exists()
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_official_numbers_go_to_their_rows(tables, tmp_path):
+    """Catches official tables stored in NAS-Bench-201's index order instead of by row."""
+    _, order, accuracy, latency_ms = tables
+    columns = (order.tolist(), accuracy[order].tolist(), latency_ms[order].tolist())
+    benchmark = build_benchmark.official(*columns, "NATS-Bench", "folder/x", "cifar100")
+    assert np.array_equal(benchmark.accuracy, accuracy)
+    assert np.array_equal(benchmark.latency_ms, latency_ms)
+    nas_benchmark.save(benchmark, tmp_path / "official.pkl")
+    with pytest.raises(BenchmarkError, match="15,624 different cells"):
+        build_benchmark.official([0, *columns[0][1:]], *columns[1:], "x", "x", "cifar100")
+
+
+def write_pth(path, cells=30):
+    """A miniature NAS-Bench-201 file of `cells` made-up cells, by the package's own classes."""
+    import torch
+    from nas_201_api.api_utils import ArchResults
+
+    archs, infos = [], {}
+    for index in range(cells):
+        row = cells - 1 - index
+        content = made_up_cell(index, row, 0.5 + row / 100, 10.0 + row)
+        infos[index] = {}
+        for name, epochs in (("less", "12"), ("full", "200")):
+            state = content[epochs]
+            for key, trial in state["all_results"].items():
+                times = dict.fromkeys(trial["eval_acc1es"], 1.0)
+                more = {"name": key[0], "train_losses": dict.fromkeys(range(200), 1.0)}
+                more |= {"train_acc1es": more["train_losses"], "train_times": None}
+                more |= {"eval_losses": times, "eval_times": times, "flop": 1.0, "seed": key[1]}
+                trial.update(more, latency=[float(s) for s in trial["latency"]])
+                trial["net_state_dict"] = OrderedDict(weight=torch.zeros(2))
+            infos[index][name] = ArchResults.create_from_state_dict(state).state_dict()
+        archs.append(content["200"]["arch_str"])
+    content = {"meta_archs": archs, "arch2infos": infos, "evaluated_indexes": list(range(cells))}
+    torch.save(content, path)
+
+
+def test_nasbench201_file(tmp_path, monkeypatch, capfd):
+    """Catches the API's defaults (12 epochs, one trial, seconds), and a file that runs code."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed; it is never needed")
+    pytest.importorskip("nas_201_api", reason="the package nas-bench-201 is not installed")
+    monkeypatch.setattr(build_benchmark, "N_CELLS", 30)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mini.pth"
+    write_pth(path)
+    benchmark = build_benchmark.build_nasbench201(path, "cifar100")
+    assert benchmark.accuracy == pytest.approx(0.5 + np.arange(30) / 100)
+    assert benchmark.latency_ms == pytest.approx(10.0 + np.arange(30))
+    assert benchmark.provenance["sha256"] == build_benchmark.sha256_of(path)
+    torch.save({"x": Hostile()}, path)
+    with pytest.raises(BenchmarkError, match="if you trust the file"):
+        build_benchmark.build_nasbench201(path, "cifar100")
+    assert not (tmp_path / "hacked").exists()
+    path.write_text("no torch file")
+    with pytest.raises(BenchmarkError, match=r"mini\.pth"):
+        build_benchmark.build_nasbench201(path, "cifar100")
+
+
+def test_nasbench201_memory_and_packages(tmp_path, monkeypatch, capfd):
+    """Catches a machine that is driven into swap, and a missing package without advice."""
+    path = tmp_path / "big.pth"
+    path.write_bytes(b"x" * 1_000_000)
+    monkeypatch.setattr(build_benchmark, "available_memory", lambda: 4e6)
+    with pytest.raises(command_line.UserError, match="--force"):
+        build_benchmark.check_memory(path, force=False)
+    build_benchmark.check_memory(path, force=True)
+    monkeypatch.setattr(build_benchmark, "available_memory", lambda: 5e6)
+    build_benchmark.check_memory(path, force=False)
+    assert "about 0.0 GB" in capfd.readouterr().out
+    monkeypatch.setitem(sys.modules, "nas_201_api", None)
+    assert build_benchmark.main(["nasbench201", str(path)]) == 2
+    error = capfd.readouterr().err
+    assert "pip install torch nas-bench-201" in error
+    assert error.count("\n") == 1
 
 
 # --- the project itself -----------------------------------------------------------------------
