@@ -24,11 +24,9 @@ import numpy as np
 
 WINDOW = 250  # networks per window of Fig. 7
 SAMPLES = 5000  # networks that the paper draws per reward
-BANDS = ((0.5, 0.6), (0.6, 0.7))  # Fig. 6's two columns that the paper counts
-FIG_6 = {"mnasnet": (659, 781), "proposed": (780, 1004)}  # networks per band, LAT <= T
-FIG_7 = {"mnasnet": 4750, "proposed": 4000}  # the sample from which windows stay at or under T
 MIN_SEEDS = 5
 RESAMPLES = 10_000
+UNDECIDED = "undecided"
 
 
 # --- What is counted --------------------------------------------------------------------------
@@ -44,7 +42,7 @@ def window_means(values):
     return np.add.reduceat(values, starts, axis=-1, dtype=float) / sizes
 
 
-def settles_at(latency_ms, target_ms):
+def settles_at(accuracy, latency_ms, target_ms):
     """The sample from which every window's mean latency is <= T: (seeds, samples) -> (seeds,).
 
     A run that never settles counts as settling after its last sample.
@@ -55,16 +53,41 @@ def settles_at(latency_ms, target_ms):
     return np.minimum(first * WINDOW, latency_ms.shape[1])
 
 
-def count_band(accuracy, latency_ms, target_ms, band):
-    """Networks with LAT <= T and accuracy in [low, high): (seeds, samples) -> (seeds,)."""
-    low, high = band
-    return ((accuracy >= low) & (accuracy < high) & (latency_ms <= target_ms)).sum(axis=1)
+def count_band(low, high):
+    """The statistic: networks with LAT <= T and low <= accuracy < high, per seed (seeds,)."""
+
+    def count(accuracy, latency_ms, target_ms):
+        inside = (accuracy >= low) & (accuracy < high) & (latency_ms <= target_ms)
+        return inside.sum(axis=1)
+
+    return count
 
 
-def accuracy_rise(accuracy):
+def accuracy_rise(accuracy, latency_ms, target_ms):
     """Mean accuracy of the last window less the first, points: (seeds, samples) -> (seeds,)."""
     means = 100 * window_means(accuracy)
     return means[:, -1] - means[:, 0]
+
+
+# item, what, statistic, the paper's number per reward, what it says of the two, sign of "more"
+CLAIMS = (
+    (
+        *("Fig. 6", "networks of 50-60 % under T", count_band(0.5, 0.6)),
+        *({"mnasnet": 659, "proposed": 780}, "proposed finds more of 50-60 %", +1),
+    ),
+    (
+        *("Fig. 6", "networks of 60-70 % under T", count_band(0.6, 0.7)),
+        *({"mnasnet": 781, "proposed": 1004}, "proposed finds more of 60-70 %", +1),
+    ),
+    (
+        *("Fig. 7", "settles at or under T", settles_at),
+        *({"mnasnet": 4750, "proposed": 4000}, "proposed settles sooner", -1),
+    ),
+    (
+        *("Fig. 7", "accuracy rises", accuracy_rise),
+        *({"mnasnet": None, "proposed": None}, None, None),
+    ),
+)
 
 
 # --- The verdicts -----------------------------------------------------------------------------
@@ -82,83 +105,49 @@ def bootstrap_median(values):
 def verdict_number(paper, values, low, high):
     """Verdict on the paper's number, given ours (seeds,) and the interval of their median."""
     if len(values) < MIN_SEEDS:
-        return "undecided"
+        return UNDECIDED
     if low <= paper <= high:
         return "reproduced"
-    return "undecided" if min(values) <= paper <= max(values) else "not reproduced"
+    return UNDECIDED if min(values) <= paper <= max(values) else "not reproduced"
 
 
 def verdict_direction(values, low, high):
     """Verdict on "above 0", given ours (seeds,) and the interval of their median."""
     if len(values) < MIN_SEEDS:
-        return "undecided"
+        return UNDECIDED
     if low > 0:
         return "reproduced"
-    return "not reproduced" if high <= 0 else "undecided"
+    return "not reproduced" if high <= 0 else UNDECIDED
 
 
 def ledger(found, target_ms):
     """All claims that the rewards in `found` allow to test, a list of dicts, in the paper's order.
 
-    Keys: item (figure), claim, unit, paper (number or None), ours, low, high, verdict, per_seed,
-    kind, note.
+    Keys: item, claim, kind ("number" or "direction"), paper (number or None), ours (median of
+    seeds), low, high (its interval), random (the median of random search), verdict, per_seed.
     """
+    samples = next(iter(found.values()))[0].shape[1]
     entries = []
 
-    def add(item, claim, unit, paper, values, kind="number", note=""):
-        median, low, high = bootstrap_median(values)
-        if kind == "direction":
+    def add(item, claim, paper, values, random, direction):
+        ours, low, high = bootstrap_median(values)
+        if direction:
             verdict = verdict_direction(values, low, high)
-        elif samples != SAMPLES:
-            verdict, note = "undecided", f"the paper's numbers need {SAMPLES:,} samples"
         else:
-            verdict = verdict_number(paper, values, low, high)
-        entries.append(
-            {
-                "item": item,
-                "claim": claim,
-                "unit": unit,
-                "paper": paper,
-                "ours": median,
-                "low": low,
-                "high": high,
-                "verdict": verdict,
-                "per_seed": [float(v) for v in values],
-                "kind": kind,
-                "note": note,
-            }
-        )
+            verdict = verdict_number(paper, values, low, high) if samples == SAMPLES else UNDECIDED
+        entry = {"item": item, "claim": claim, "kind": "direction" if direction else "number"}
+        entry |= {"paper": paper, "ours": ours, "low": low, "high": high, "random": random}
+        entries.append(entry | {"verdict": verdict, "per_seed": [float(v) for v in values]})
 
-    rewards = [name for name in FIG_7 if name in found]
-    samples = next(iter(found.values()))[0].shape[1]
-    counts = {}
-    for k, (low, high) in enumerate(BANDS):
-        span = f"{100 * low:.0f}-{100 * high:.0f} %"
-        for name in rewards:
-            counts[name] = count_band(*found[name], target_ms, BANDS[k])
-            add("Fig. 6", f"{name}: networks of {span} under T", "", FIG_6[name][k], counts[name])
-        if len(rewards) == 2:
-            more = FIG_6["proposed"][k] - FIG_6["mnasnet"][k]
-            values = counts["proposed"] - counts["mnasnet"]
-            add("Fig. 6", f"proposed finds more of {span}", "", more, values, "direction")
-    settled = {}
-    for name in rewards:
-        settled[name] = settles_at(found[name][1], target_ms)
-        never = int((settled[name] == samples).sum())
-        note = f"{name} never settles in {never} of {len(settled[name])} seeds" if never else ""
-        add(
-            "Fig. 7",
-            f"{name}: settles at or under T",
-            "sample",
-            FIG_7[name],
-            settled[name],
-            note=note,
-        )
-    if len(rewards) == 2:
-        sooner = FIG_7["mnasnet"] - FIG_7["proposed"]
-        values = settled["mnasnet"] - settled["proposed"]
-        add("Fig. 7", "proposed settles sooner", "samples", sooner, values, "direction")
-    for name in rewards:
-        values = accuracy_rise(found[name][0])
-        add("Fig. 7", f"{name}: accuracy rises", "points", None, values, "direction")
+    for item, what, statistic, paper, comparison, sign in CLAIMS:
+        values = {name: statistic(*columns, target_ms) for name, columns in found.items()}
+        random = float(np.median(values["random"])) if "random" in values else None
+        tested = [name for name in paper if name in values]
+        for name in tested:
+            claim = f"{name}: {what}"
+            add(item, claim, paper[name], values[name], random, paper[name] is None)
+        if comparison and len(tested) == 2:
+            difference = sign * (values["proposed"] - values["mnasnet"])
+            paper_difference = sign * (paper["proposed"] - paper["mnasnet"])
+            add(item, comparison, paper_difference, difference, None, True)
     return entries

@@ -17,7 +17,7 @@ matplotlib.use("Agg")  # files only: no display is needed
 import matplotlib.pyplot as plt
 import numpy as np
 
-from claims import FIG_7, WINDOW, settles_at, window_means
+from claims import WINDOW, settles_at, window_means
 from nas_reward import (
     REWARDS,
     TABLE_1,
@@ -96,9 +96,9 @@ def fig3(path, target_ms):
 def fig6(path, found, target_ms, source):
     """Fig. 6: how many networks of each accuracy and latency a run draws (mean over seeds)."""
     edges_acc = np.arange(0, 81, 10)  # percent
-    highest = max(latency_ms.max() for _, latency_ms in found.values())
-    step = max(1, int(np.ceil(highest / 28)))  # rows of 1 ms, or more on slow devices
-    edges_ms = np.arange(0, highest + step, step)
+    drawn_ms = np.concatenate([latency_ms.ravel() for _, latency_ms in found.values()])
+    step = max(1, int(np.ceil(np.ptp(drawn_ms) / 28)))  # rows of 1 ms, or more on slow devices
+    edges_ms = np.arange(np.floor(drawn_ms.min()), drawn_ms.max() + step, step)
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(
             1, len(found), figsize=(1 + 6 * len(found), 10), sharey=True, squeeze=False
@@ -111,7 +111,7 @@ def fig6(path, found, target_ms, source):
             counts /= seeds  # (rows, columns), per run
             shade = matplotlib.colors.LinearSegmentedColormap.from_list("", ("white", colour(name)))
             axes.pcolormesh(edges_acc, edges_ms, np.sqrt(counts), cmap=shade)
-            for row, column in zip(*np.nonzero(counts >= 0.5), strict=True):
+            for row, column in zip(*np.nonzero(counts > 0.5), strict=True):
                 axes.text(
                     edges_acc[column] + 5,
                     edges_ms[row] + step / 2,
@@ -132,31 +132,64 @@ def fig6(path, found, target_ms, source):
 def fig7(path, found, exact, target_ms, source):
     """Fig. 7: mean accuracy and latency of each window of 250 networks, as the search goes on."""
     with plt.rc_context(STYLE):
-        figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 9), sharex=True)
+        figure, panels = plt.subplots(2, 1, figsize=(11, 9), sharex=True)
         for name, columns in found.items():
-            for k, axes in enumerate((top, bottom)):
-                unit = 100 if k == 0 else 1  # accuracy in percent
+            seeds, samples = columns[0].shape
+            for k, (axes, unit) in enumerate(zip(panels, (100, 1), strict=True)):
                 means = unit * window_means(columns[k])  # (seeds, windows)
-                at = WINDOW * (np.arange(means.shape[1]) + 0.5)
+                ends = WINDOW * (np.arange(means.shape[1]) + 1)
                 low, middle, high = np.quantile(means, [0.1, 0.5, 0.9], axis=0)
-                axes.fill_between(at, low, high, color=colour(name), alpha=0.15, lw=0)
-                axes.plot(at, middle, "o-", ms=4, color=colour(name), label=name)
-                if name in exact:
-                    ends = WINDOW * (np.arange(means.shape[1]) + 1)
-                    axes.plot(ends, unit * np.median(exact[name][k], 0), color="black", lw=0.8)
-            if name in FIG_7:
-                settled = settles_at(columns[1], target_ms)
-                bottom.plot(
-                    settled, np.full(len(settled), target_ms), "|", ms=18, color=colour(name)
+                middles = ends - WINDOW / 2
+                axes.fill_between(middles, low, high, color=colour(name), alpha=0.15, lw=0)
+                axes.plot(middles, middle, "o-", ms=4, color=colour(name))
+                axes.annotate(
+                    f" {name}", (middles[-1], middle[-1]), color=colour(name), va="center"
                 )
-        top.set_ylabel("mean accuracy (%)")
-        bottom.set_ylabel("mean latency (ms)")
-        bottom.set_xlabel("networks drawn")
-        _mark_target(bottom, target_ms, horizontal=True)
-        top.legend(frameon=False, ncols=len(found))
-        seeds = len(next(iter(found.values()))[0])
+                if name in exact:
+                    policy = np.median(unit * exact[name][k], axis=0)  # (windows,)
+                    axes.plot(ends, policy, color=colour(name), lw=0.9)
+            if name in exact:
+                settled = settles_at(*columns, target_ms)
+                settled = settled[settled < samples]  # (seeds that do,)
+                level = np.full(len(settled), target_ms)
+                panels[1].plot(settled, level, "|", ms=20, mew=2.5, color=colour(name))
+        panels[0].set_ylabel("mean accuracy (%)")
+        panels[1].set_ylabel("mean latency (ms)")
+        panels[1].set_xlabel(
+            "networks drawn\nthick: drawn, median and 80 % of seeds; thin: expected under the "
+            "exact policy; | where a seed settles"
+        )
+        _mark_target(panels[1], target_ms, horizontal=True)
+        figure.suptitle(f"Fig. 7: windows of {WINDOW} networks, {seeds} seeds\n{source}")
+        _save(figure, path)
+
+
+VERDICT_COLOURS = {"reproduced": "#009E73", "not reproduced": "#D55E00", "undecided": "#777777"}
+
+
+def claims_figure(path, entries, source):
+    """The claim ledger: per claim, the paper's number, our seeds, their median and its interval."""
+    with plt.rc_context(STYLE):
+        figure, rows = plt.subplots(len(entries), 1, figsize=(13, 0.85 * len(entries) + 1.2))
+        for axes, e in zip(np.atleast_1d(rows), entries, strict=True):
+            tint = VERDICT_COLOURS[e["verdict"]]
+            axes.plot([e["low"], e["high"]], [0, 0], color=tint, lw=9, alpha=0.5)
+            axes.plot(e["per_seed"], np.zeros(len(e["per_seed"])), "|", color="black", ms=9)
+            axes.plot(e["ours"], 0, "o", color=tint, ms=9)
+            if e["kind"] == "direction":
+                axes.axvline(0, color="black", lw=1)
+            if e["paper"] is not None:
+                axes.plot(e["paper"], 0, "D", color="black", mfc="none", ms=11, mew=2)
+            axes.margins(0.08)
+            axes.set_yticks([])
+            axes.spines["left"].set_visible(False)
+            axes.tick_params(labelsize=10)
+            across = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
+            axes.annotate(e["claim"], (-0.02, 0.5), ha="right", **across)
+            axes.annotate(e["verdict"], (1.02, 0.5), color=tint, weight="bold", **across)
         figure.suptitle(
-            f"Fig. 7: windows of {WINDOW} networks, median and 80 % of {seeds} seeds\n{source}"
+            "The paper's claims: diamond, the paper; bar, 95 % interval of our median (dot); "
+            f"ticks, seeds\n{source}"
         )
         _save(figure, path)
 

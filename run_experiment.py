@@ -6,8 +6,8 @@
 
 It prints, in this order: the benchmark; Table 1, paper beside formula; each reward's optimum; one
 row per window of 250 networks; the claim ledger; the best networks found; the time. It writes
-table1.csv, fig2.png, fig3.png, fig6.png, fig7.png, samples.csv.gz and summary.json to --out, all
-of them or none.
+table1.csv, fig2.png, fig3.png, fig6.png, fig7.png, claims.png, samples.csv.gz and summary.json
+to --out, all of them or none.
 
 A run's result depends on its seed and its reward alone, not on which runs are beside it.
 Left out: tuning. The hyperparameters below hold for every reward and benchmark.
@@ -55,13 +55,13 @@ EXACT = ("accuracy", "latency_ms", "p_under_target", "reward", "entropy")
 def search(block):
     """Search with every reward and the block's seeds; a generator, one item per window.
 
-    block: dict of `seeds` (list), `rewards` {name: value of every cell (15625,)}, `samples`, and
-    `columns` (15625, 3): accuracy, latency, LAT <= T. Yields (first seed's index, window, rows,
-    exact, seconds): rows (rewards, seeds, 250), exact (rewards, seeds, 5) in the order of EXACT,
-    seconds spent on (searching, enumerating).
+    block: dict of `seeds` (list), `rewards` {name: value of every cell (15625,)}, `samples`,
+    `hyperparameters` and `columns` (15625, 3): accuracy, latency, LAT <= T. Yields (first seed's
+    index, window, rows, exact, seconds): rows (rewards, seeds, 250), exact (rewards, seeds, 5) in
+    the order of EXACT, seconds spent on (searching, enumerating).
     """
     seeds, values = block["seeds"], np.stack(list(block["rewards"].values()))  # (rewards, 15625)
-    searches = Reinforce(seeds * len(values), **HYPERPARAMETERS)
+    searches = Reinforce(seeds * len(values), **block["hyperparameters"])
     paid = np.repeat(values, len(seeds), axis=0)  # (N, 15625)
     for window, start in enumerate(range(0, block["samples"], WINDOW)):
         clock = [time.perf_counter()]
@@ -129,10 +129,13 @@ def run_searches(benchmark, rewards, args):
     blocks = [
         {
             "first": first,
-            "seeds": list(range(first, min(first + per_block, args.seeds))),
+            "seeds": [
+                args.first_seed + k for k in range(first, min(first + per_block, args.seeds))
+            ],
             "rewards": rewards,
             "samples": args.samples,
             "columns": columns,
+            "hyperparameters": {name: getattr(args, name) for name in HYPERPARAMETERS},
         }
         for first in range(0, args.seeds, per_block)
     ]
@@ -140,8 +143,9 @@ def run_searches(benchmark, rewards, args):
     rows = np.empty((len(rewards) + 1, args.seeds, args.samples), np.int32)
     exact = np.empty((len(EXACT), len(rewards), args.seeds, windows))
     seconds = np.zeros(2)
-    for seed in range(args.seeds):  # uniform random search, from a stream of its own
-        rows[-1, seed] = np.random.default_rng([seed, 1]).integers(N_CELLS, size=args.samples)
+    for k in range(args.seeds):  # uniform random search, from a stream of its own
+        rng = np.random.default_rng([args.first_seed + k, 1])
+        rows[-1, k] = rng.integers(N_CELLS, size=args.samples)
     names = [*rewards, "random"]
     print_window_header(names)
     waiting = np.full(windows, len(blocks))  # blocks that have yet to finish each window
@@ -279,18 +283,23 @@ def print_window(benchmark, rows, target_ms, at):
     print(text, flush=True)
 
 
-def print_ledger(entries, seeds):
-    heading(f"Claim ledger: the paper's one run beside the median of our {seeds} seeds")
-    print(f"  {'':6} {'claim':37} {'paper':>6} {'ours':>8} {'95 % interval':>17}  verdict")
+def print_ledger(entries, args):
+    heading(f"Claim ledger: the paper's one run beside the median of our {args.seeds} seeds")
+    print(f"  {'':6} {'':37} {'paper':>6} {'ours':>7} {'95 % interval':>16} {'random':>6}  verdict")
     for e in entries:
         paper = "> 0" if e["paper"] is None else f"{e['paper']:,}"
-        ours, low, high = (f"{e[key]:,.5g}" for key in ("ours", "low", "high"))
+        random = "" if e["random"] is None else f"{e['random']:,.4g}"
+        ours, low, high = (f"{e[key]:,.4g}" for key in ("ours", "low", "high"))
         print(
-            f"  {e['item']:6} {e['claim']:37} {paper:>6} {ours:>8}"
-            f" {f'[{low}, {high}]':>17}  {e['verdict']}"
+            f"  {e['item']} {e['claim']:37} {paper:>6} {ours:>7} {f'[{low}, {high}]':>16}"
+            f" {random:>6}  {e['verdict']}"
         )
-    for note in dict.fromkeys(e["note"] for e in entries if e["note"]):
-        print(f"  {note}")
+    for e in entries:
+        never = e["per_seed"].count(args.samples) if "settles at" in e["claim"] else 0
+        if never:
+            print(f"  {e['claim']}: never, in {never} of {args.seeds} seeds (counted as last)")
+    if args.samples != SAMPLES:
+        print(f"  numbers are undecided, as the paper's need --samples {SAMPLES}")
 
 
 def print_best_found(best_found, optimum):
@@ -316,7 +325,7 @@ def write_table_1(path, entries):
         writer.writerows(entries)
 
 
-def write_samples(path, benchmark, rows, rewards):
+def write_samples(path, benchmark, rows, rewards, first_seed):
     """samples.csv.gz: every network drawn, in order. Random search has no reward value."""
     facts = [
         f"{cell_to_string(cell)},{accuracy!r},{ms!r}"
@@ -331,7 +340,7 @@ def write_samples(path, benchmark, rows, rewards):
                 [f"{v!r}" for v in rewards[name].tolist()] if name in rewards else [""] * N_CELLS
             )
             endings = [f"{fact},{value}\n" for fact, value in zip(facts, values, strict=True)]
-            for seed, seed_rows in enumerate(drawn.tolist()):
+            for seed, seed_rows in enumerate(drawn.tolist(), first_seed):
                 lines = [f"{name},{seed},{n},{endings[r]}" for n, r in enumerate(seed_rows, 1)]
                 file.write("".join(lines).encode())
 
@@ -347,6 +356,7 @@ def parse(argv):
     add("--benchmark", metavar="PATH", help="a file of build_benchmark.py (default: surrogate)")
     add("--rewards", default="mnasnet,proposed", help=f"of {', '.join(REWARDS)} (default: the two)")
     add("--seeds", type=int, metavar="N", help="searches per reward (default: 8)")
+    add("--first-seed", type=int, default=0, metavar="N", help="number of the first (default: 0)")
     add("--samples", type=int, metavar="N", help=f"networks per search (default: {SAMPLES})")
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--target-ms", type=float, metavar="T", help="latency wanted (default: 17)")
@@ -359,6 +369,9 @@ def parse(argv):
     add("--out", type=Path, default=Path("results"), help="folder for results (default: results)")
     add("--workers", type=int, metavar="N", help="processes (default: one per core)")
     add("--quick", action="store_true", help="2 seeds and 1,000 networks unless you say otherwise")
+    for name, value in HYPERPARAMETERS.items():
+        text = f"of the controller (default: {value:g})"
+        add(f"--{name.replace('_', '-')}", type=type(value), default=value, metavar="X", help=text)
     args = parser.parse_args(argv)
     default = QUICK if args.quick else {"seeds": 8, "samples": SAMPLES}
     args.seeds = default["seeds"] if args.seeds is None else args.seeds
@@ -368,8 +381,16 @@ def parse(argv):
     for name in ("seeds", "samples", "workers"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name} must be at least 1, not {getattr(args, name)}")
+    if args.first_seed < 0:
+        raise UserError(f"--first-seed must be 0 or more, not {args.first_seed}")
     if args.target_quantile is not None and not 0 < args.target_quantile < 1:
         raise UserError(f"--target-quantile must lie between 0 and 1, not {args.target_quantile:g}")
+    if not (args.hidden >= 1 and args.learning_rate > 0 and args.entropy_weight >= 0):
+        raise UserError("--hidden and --learning-rate must be positive, --entropy-weight 0 or more")
+    if not 0 <= args.baseline_decay < 1:
+        raise UserError(
+            f"--baseline-decay must be 0 or more and below 1, not {args.baseline_decay:g}"
+        )
     for name in args.rewards:
         if name not in REWARDS:
             raise UserError(f"--rewards: no reward '{name}'; there are {', '.join(REWARDS)}")
@@ -413,7 +434,7 @@ def experiment(argv):
         }
         claims = ledger(found, args.target_ms)
         best_found = best_found_by(benchmark, rows, rewards, optimum, args.target_ms)
-        print_ledger(claims, args.seeds)
+        print_ledger(claims, args)
         print_best_found(best_found, optimum)
 
         import figures  # here, for matplotlib takes longer to import than --help should take
@@ -422,11 +443,12 @@ def experiment(argv):
         figures.fig2(folder / "fig2.png", args.target_ms)
         figures.fig3(folder / "fig3.png", args.target_ms)
         figures.fig6(folder / "fig6.png", found, args.target_ms, benchmark.name)
+        figures.claims_figure(folder / "claims.png", claims, benchmark.name)
         curves = {name: exact[name][:2] for name in rewards}
         figures.fig7(folder / "fig7.png", found, curves, args.target_ms, benchmark.name)
         clock.append(time.perf_counter())
         write_table_1(folder / "table1.csv", entries)
-        write_samples(folder / "samples.csv.gz", benchmark, rows, rewards)
+        write_samples(folder / "samples.csv.gz", benchmark, rows, rewards, args.first_seed)
         clock.append(time.perf_counter())
 
         networks = len(rewards) * args.seeds * args.samples
@@ -444,10 +466,11 @@ def experiment(argv):
             "settings": {
                 "rewards": args.rewards,
                 "seeds": args.seeds,
+                "first_seed": args.first_seed,
                 "samples": args.samples,
                 "target_ms": args.target_ms,
                 "target_quantile": args.target_quantile,
-                **HYPERPARAMETERS,
+                **{name: getattr(args, name) for name in HYPERPARAMETERS},
             },
             "table1": entries,
             "optimum": optimum,
