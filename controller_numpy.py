@@ -60,21 +60,24 @@ class Controller:
         self.W[:, -1, H : 2 * H] = 1.0  # remember by default
         self.Wo[:, -1] = 0.0
 
-        def zeros(*shape):  # (N, steps, ...), with the runs of one step side by side in memory
-            return np.zeros((shape[1], N, *shape[2:]), dtype).swapaxes(0, 1)
+        def zeros(steps, *shape):
+            """All steps (N, steps, ...), and each step (N, ...) as a view, contiguous in memory."""
+            each = np.zeros((steps, N, *shape), dtype)
+            return each.swapaxes(0, 1), list(each)
 
-        self.x = zeros(N, S + 1, V + H + 1)
+        self.x, self._x = zeros(S + 1, V + H + 1)
+        self.c, self._c = zeros(S + 1, H)
+        self.tanh_c, self._tanh_c = zeros(S, H)
+        self.z, self._z = zeros(S, 4 * H)  # each z is replaced by the gate that it opens
+        self.logits, self._logits = zeros(S, K)
+        self.dz, self._dz = zeros(S, 4 * H)
+        self.h = self.x[:, :, V:-1]  # (N, S+1, H); h[:, 0] and c[:, 0] are 0 unless you set them
         self.x[:, 0, K] = 1.0  # the start token
         self.x[:, :, -1] = 1.0  # what multiplies the bias
-        self.c = zeros(N, S + 1, H)
-        self.tanh_c = zeros(N, S, H)
-        self.z = zeros(N, S, 4 * H)
-        self.gates = self.z.reshape(N, S, 4, H)  # the same memory: a gate replaces its z
-        self.logits = zeros(N, S, K)
         self.a = np.zeros((N, S), int)
         self.one_hot = np.eye(K, V, dtype=dtype)
-        self.dz = zeros(N, S, 4 * H)
-        self.J = zeros(N, S, 4, H)
+        self.scale = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype), H)  # (4H,), see _activate
+        self.shift = np.repeat(np.array([0.5, 0.5, 0.0, 0.5], dtype), H)
 
     def _views(self, flat):
         """Split (N, P) into (N, V+H+1, 4H) and (N, H+1, K), sharing memory."""
@@ -82,10 +85,21 @@ class Controller:
         cut = (V + H + 1) * 4 * H
         return flat[:, :cut].reshape(N, V + H + 1, 4 * H), flat[:, cut:].reshape(N, H + 1, K)
 
-    @property
-    def h(self):
-        """Hidden states (N, S+1, H); h[:, 0] is the initial state, zero unless you set it."""
-        return self.x[:, :, V:-1]
+    def _activate(self, z):
+        """i, f, o = sigmoid(z) and g = tanh(z), in place, for z (..., 4H) in the order i f g o.
+
+        One tanh serves all four, as sigmoid(z) = 1/2 + tanh(z/2) / 2. Returns four (..., H).
+        """
+        z *= self.scale
+        np.tanh(z, out=z)
+        z *= self.scale
+        z += self.shift
+        return self._split(z)
+
+    def _split(self, z):
+        """(..., 4H) -> the parts of i, f, g and o, (..., H) each, as views."""
+        H = self.H
+        return z[..., :H], z[..., H : 2 * H], z[..., 2 * H : 3 * H], z[..., 3 * H :]
 
     # --- forward ------------------------------------------------------------------------------
 
@@ -94,19 +108,18 @@ class Controller:
 
         noise (N, S, K): Gumbel noise, for argmax(logits + noise) is a draw from softmax(logits).
         """
+        x, z, c, tanh_c, logits = self._x, self._z, self._c, self._tanh_c, self._logits
         for t in range(S):
-            gates = self.gates[:, t]  # (N, 4, H)
-            _row_times_matrix(self.x[:, t], self.W, out=self.z[:, t])  # z = x W
-            _activate(gates)
-            i, f, g, o = gates.swapaxes(0, 1)  # (N, H) each
-            c, tanh_c, h = self.c[:, t + 1], self.tanh_c[:, t], self.h[:, t + 1]  # (N, H)
-            np.multiply(f, self.c[:, t], out=c)
-            c += i * g  # c' = f c + i g
-            np.tanh(c, out=tanh_c)
-            np.multiply(o, tanh_c, out=h)  # h' = o tanh(c')
-            _row_times_matrix(self.x[:, t + 1, V:], self.Wo, out=self.logits[:, t])  # [h', 1] Wo
-            self.a[:, t] = (self.logits[:, t] + noise[:, t]).argmax(axis=1)
-            self.x[:, t + 1, :V] = self.one_hot[self.a[:, t]]
+            _row_times_matrix(x[t], self.W, out=z[t])  # z = x W
+            i, f, g, o = self._activate(z[t])  # (N, H) each
+            np.multiply(f, c[t], out=c[t + 1])
+            c[t + 1] += i * g  # c' = f c + i g
+            np.tanh(c[t + 1], out=tanh_c[t])
+            np.multiply(o, tanh_c[t], out=x[t + 1][:, V:-1])  # h' = o tanh(c')
+            _row_times_matrix(x[t + 1][:, V:], self.Wo, out=logits[t])  # logits = [h', 1] Wo
+            choice = (logits[t] + noise[:, t]).argmax(axis=1)  # (N,)
+            self.a[:, t] = choice
+            x[t + 1][:, :V] = self.one_hot[choice]
         return self.a
 
     # --- backward -----------------------------------------------------------------------------
@@ -118,7 +131,6 @@ class Controller:
         The entropy of each step is differentiated as it stands; that earlier choices also decide
         which entropies are met later is left out, as is usual.
         """
-        N, H = self.N, self.H
         A = advantage.astype(self.theta.dtype)[:, None, None]  # (N, 1, 1)
 
         # loss = -A log p[a] - c H
@@ -132,24 +144,27 @@ class Controller:
         np.matmul(_transposed(self.x[:, 1:, V:]), dlogits, out=self.dWo)
         dh_out = dlogits @ _transposed(self.Wo[:, :-1])  # (N, S, H)
 
-        # What one unit of dc (for i, f, g) or of dh (for o, and c through tanh) makes of z
-        i, f, g, o = self.gates.transpose(2, 0, 1, 3)  # (N, S, H) each
-        J, dgates = self.J, self.dz.reshape(N, S, 4, H)  # (N, S, 4, H)
-        J[:, :, 0] = g * i * (1 - i)  # c' = f c + i g,   i = sigmoid(z)
-        J[:, :, 1] = self.c[:, :-1] * f * (1 - f)  #      f = sigmoid(z)
-        J[:, :, 2] = i * (1 - g * g)  #                   g = tanh(z)
-        J[:, :, 3] = self.tanh_c * o * (1 - o)  # h' = o tanh(c'),   o = sigmoid(z)
-        Jc = o * (1 - self.tanh_c * self.tanh_c)  # (N, S, H)
+        # Local derivatives, all steps at once: dz = J dc for i, f, g; dz = J dh for o; dc = Jc dh
+        i, f, g, o = self._split(self.z)  # (N, S, H) each
+        Ji = g * i * (1 - i)  # c' = f c + i g,  i = sigmoid(z)
+        Jf = self.c[:, :-1] * f * (1 - f)  #     f = sigmoid(z)
+        Jg = i * (1 - g * g)  #                  g = tanh(z)
+        Jo = self.tanh_c * o * (1 - o)  # h' = o tanh(c'),  o = sigmoid(z)
+        Jc = o * (1 - self.tanh_c * self.tanh_c)
 
         Wh_T = _transposed(self.W[:, V:-1])  # (N, 4H, H)
-        dh_next = dc_next = 0.0  # nothing follows the last step
+        dc = 0.0
         for t in reversed(range(S)):
-            dh = dh_out[:, t] + dh_next  # (N, H): h' feeds the logits and the next step
-            dc = dh * Jc[:, t] + dc_next  # (N, H): c' feeds h' and the next c
-            dgates[:, t, :3] = J[:, t, :3] * dc[:, None]
-            dgates[:, t, 3] = J[:, t, 3] * dh
-            dh_next = _row_times_matrix(self.dz[:, t], Wh_T)  # z = x W, x = [one-hot, h, 1]
-            dc_next = dc * f[:, t]  # c' = f c + i g
+            dh = dh_out[:, t]  # (N, H): h' feeds the logits,
+            if t + 1 < S:  # and the next step: z = x W, x = [one-hot, h', 1]; c' = f c + i g
+                dh = dh + _row_times_matrix(self._dz[t + 1], Wh_T)
+                dc = dc * f[:, t + 1]
+            dc = dc + dh * Jc[:, t]  # (N, H)
+            di, df, dg, do = self._split(self._dz[t])
+            np.multiply(Ji[:, t], dc, out=di)
+            np.multiply(Jf[:, t], dc, out=df)
+            np.multiply(Jg[:, t], dc, out=dg)
+            np.multiply(Jo[:, t], dh, out=do)
 
         # z = x W, all steps at once
         np.matmul(_transposed(self.x[:, :-1]), self.dz, out=self.dW)
@@ -158,40 +173,27 @@ class Controller:
     # --- the whole policy ---------------------------------------------------------------------
 
     def enumerate(self):
-        """Probability of every cell under the present policy: (N, 15625), by row.
+        """Probability of every cell under the present policy: (N, 15625), by row."""
+        return np.stack([self._enumerate(n) for n in range(self.N)])
 
-        The cells share beginnings: 1 + 5 + ... + 3125 = 3,906 of them, all of one length at once.
+    def _enumerate(self, n):
+        """Run n's probability of every cell: (15625,).
+
+        Cells share beginnings, 1 + 5 + ... + 3125 = 3,906 of them: one batch B per length.
         """
-        N, H = self.N, self.H
-        Wx, Wh_b = self.W[:, :V], self.W[:, V:]  # (N, V, 4H), (N, H+1, 4H)
-        h1 = self.x[:, :1, V:]  # (N, 1, H+1): [h, 1] of every beginning
-        c = self.c[:, :1]  # (N, 1, H)
-        token = Wx[:, K:]  # (N, 1, 4H): what each next token adds to z; the start token alone
-        log_p = np.zeros((N, 1), self.theta.dtype)  # (N, beginnings)
+        Wx, Wh1 = self.W[n, :V], self.W[n, V:]  # (V, 4H), (H+1, 4H)
+        h1, c = self.x[n, :1, V:], self.c[n, :1]  # (B, H+1), (B, H) with B = 1
+        token = Wx[K:]  # (1, 4H): what the next token adds to z; the start token alone
+        log_p = np.zeros(1, self.theta.dtype)  # (B,)
         for _ in range(S):
-            z = (h1 @ Wh_b)[:, :, None] + token[:, None]  # (N, beginnings, tokens, 4H)
-            gates = _activate(z.reshape(N, -1, 4, H))
-            i, f, g, o = gates.transpose(2, 0, 1, 3)
-            c = f * np.repeat(c, token.shape[1], axis=1) + i * g
-            h1 = np.ones((N, c.shape[1], H + 1), c.dtype)
-            h1[:, :, :-1] = o * np.tanh(c)
-            log_p = (log_p[:, :, None] + _log_softmax(h1 @ self.Wo)).reshape(N, -1)
-            token = Wx[:, :K]  # from now on, each operation is tried
+            z = ((h1 @ Wh1)[:, None] + token).reshape(-1, 4 * self.H)  # (B, 4H)
+            i, f, g, o = self._activate(z)
+            c = f * np.repeat(c, len(token), axis=0) + i * g  # (B, H)
+            h1 = np.ones((len(c), self.H + 1), c.dtype)
+            h1[:, :-1] = o * np.tanh(c)
+            log_p = (log_p[:, None] + _log_softmax(h1 @ self.Wo[n])).ravel()  # (B,) -> (5 B,)
+            token = Wx[:K]  # (K, 4H): from now on, every operation is tried
         return np.exp(log_p)
-
-
-def _activate(z):
-    """i, f, o = sigmoid(z) and g = tanh(z), in place, for z (..., 4, H) in the order i f g o.
-
-    As sigmoid(z) = 1/2 + tanh(z/2) / 2, one tanh serves all four.
-    """
-    scale = np.array([0.5, 0.5, 1.0, 0.5], z.dtype)[:, None]  # (4, 1)
-    shift = np.array([0.5, 0.5, 0.0, 0.5], z.dtype)[:, None]
-    z *= scale
-    np.tanh(z, out=z)
-    z *= scale
-    z += shift
-    return z
 
 
 def _log_softmax(logits):
