@@ -326,7 +326,7 @@ def build_surrogate(folder):
     quantiles = np.quantile(latency_ms, list(LATENCY_QUANTILES_MS))
     off = np.abs(quantiles - np.array(list(LATENCY_QUANTILES_MS.values())))
     facts = provenance(
-        name="surrogate",
+        name="surrogate (fitted, not measured)",
         source="surrogate of NAS-Bench-201: fitted models, not measurements",
         dataset="cifar100",
         device="GTX 1080 Ti (modelled)",

@@ -125,7 +125,7 @@ def fig6(path, found, target_ms, source):
             axes.set_xlabel("accuracy (%), columns of 10 points")
             axes.set_title(name)
         panels[0, 0].set_ylabel(f"latency (ms), rows of {step} ms")
-        figure.suptitle(f"Fig. 6: networks drawn per run, mean of {seeds} seeds\n{source}")
+        figure.suptitle(f"Fig. 6: networks drawn per run, mean of {seeds} seeds\non {source}")
         _save(figure, path)
 
 
@@ -133,6 +133,7 @@ def fig7(path, found, exact, target_ms, source):
     """Fig. 7: mean accuracy and latency of each window of 250 networks, as the search goes on."""
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(2, 1, figsize=(11, 9), sharex=True)
+        last = ({}, {})  # where each reward's line ends, per panel
         for name, columns in found.items():
             seeds, samples = columns[0].shape
             for k, (axes, unit) in enumerate(zip(panels, (100, 1), strict=True)):
@@ -142,9 +143,7 @@ def fig7(path, found, exact, target_ms, source):
                 middles = ends - WINDOW / 2
                 axes.fill_between(middles, low, high, color=colour(name), alpha=0.15, lw=0)
                 axes.plot(middles, middle, "o-", ms=4, color=colour(name))
-                axes.annotate(
-                    f" {name}", (middles[-1], middle[-1]), color=colour(name), va="center"
-                )
+                last[k][name] = middle[-1]
                 if name in exact:
                     policy = np.median(unit * exact[name][k], axis=0)  # (windows,)
                     axes.plot(ends, policy, color=colour(name), lw=0.9)
@@ -160,7 +159,9 @@ def fig7(path, found, exact, target_ms, source):
             "exact policy; | where a seed settles"
         )
         _mark_target(panels[1], target_ms, horizontal=True)
-        figure.suptitle(f"Fig. 7: windows of {WINDOW} networks, {seeds} seeds\n{source}")
+        for axes, ends in zip(panels, last, strict=True):
+            _label_ends(axes, middles[-1], ends)
+        figure.suptitle(f"Fig. 7: windows of {WINDOW} networks, {seeds} seeds\non {source}")
         _save(figure, path)
 
 
@@ -189,7 +190,7 @@ def claims_figure(path, entries, source):
             axes.annotate(e["verdict"], (1.02, 0.5), color=tint, weight="bold", **across)
         figure.suptitle(
             "The paper's claims: diamond, the paper; bar, 95 % interval of our median (dot); "
-            f"ticks, seeds\n{source}"
+            f"ticks, seeds\non {source}"
         )
         _save(figure, path)
 
@@ -202,6 +203,15 @@ def _mark_target(axes, target_ms, horizontal=False):
     else:
         axes.axvline(target_ms, color="black", ls="--", lw=1.5)
         axes.annotate(f" T = {target_ms:g} ms", (target_ms, axes.get_ylim()[1]), va="top")
+
+
+def _label_ends(axes, x, ends):
+    """Write each name beside the end of its line, ends {name: y}, moved apart if they collide."""
+    gap = 0.06 * np.ptp(axes.get_ylim())
+    y = -np.inf
+    for name in sorted(ends, key=ends.get):
+        y = max(ends[name], y + gap)
+        axes.annotate(f"  {name}", (x, y), color=colour(name), va="center")
 
 
 def _save(figure, path):

@@ -238,7 +238,7 @@ def test_live_edges():
 def test_surrogate_is_what_it_says():
     """Catches a surrogate rebuilt wrongly: too good, unlabelled, or with percent or seconds."""
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
-    assert benchmark.name == "surrogate"
+    assert "not measured" in benchmark.name
     assert nas_benchmark.SURROGATE.stat().st_size < 400_000
     disconnected = ~nas_benchmark.live_edges(CELLS).any(axis=1)
     assert (benchmark.accuracy[disconnected] == 0.01).all()
@@ -369,7 +369,7 @@ def test_save_and_load(tmp_path):
 
 def test_load_prefers_the_users_own_table(tmp_path, monkeypatch):
     """Catches a user's official table that is ignored in favour of the surrogate."""
-    assert nas_benchmark.load().name == "surrogate" or nas_benchmark.OFFICIAL.exists()
+    assert "surrogate" in nas_benchmark.load().name or nas_benchmark.OFFICIAL.exists()
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     benchmark.provenance["name"] = "mine"
     monkeypatch.setattr(nas_benchmark, "OFFICIAL", tmp_path / "mine.pkl")
