@@ -883,9 +883,9 @@ def check_refusal(capfd, arguments, *words):
         (["--target-quantile", "0.7", "--target-ms", "9"], "not allowed with"),
         (["--target-ms", "nan"], "above 1"),
         (["--target-ms", "inf"], "above 1"),
-        (["--rewards", "mnasnet,best"], "no reward 'best'; there are mnasnet"),
-        (["--rewards", ""], "no reward ''"),
-        (["--rewards", "tunas,tunas"], "twice"),
+        (["--rewards", "mnasnet,best"], "--rewards must be some of mnasnet"),
+        (["--rewards", ""], "--rewards must be some of"),
+        (["--rewards", "tunas,tunas"], "different from each other"),
         (["--reward-me"], "unrecognized arguments"),
     ],
 )
@@ -1048,7 +1048,7 @@ def test_no_network_is_fast_enough(tmp_path, capfd):
     """Catches a crash where nothing can meet T; the output must say so."""
     arguments = ["--seeds", "1", "--samples", "50", "--target-ms", "5", "--out", str(tmp_path)]
     assert run_experiment.main(arguments) == 0
-    assert "no cell is as fast as 5 ms" in capfd.readouterr().out
+    assert "no cell under T" in capfd.readouterr().out
     assert json.loads((tmp_path / "summary.json").read_text())["optimum"]["target"] is None
 
 
