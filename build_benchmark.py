@@ -47,7 +47,6 @@ from nas_benchmark import (
     CELLS,
     DATA,
     N_CELLS,
-    OFFICIAL,
     OPERATIONS,
     SURROGATE,
     Benchmark,
@@ -88,63 +87,38 @@ SERVER = os.environ.get("NAS_TABLES_SERVER", "https://raw.githubusercontent.com"
 CACHE = DATA / "cache"  # holds what a --from folder holds
 TIMEOUT_S = 30
 
-HARDWARE = {  # name of a device, without its batch size -> what it is
-    "1080ti": "GPU GTX 1080 Ti",
-    "2080ti": "GPU RTX 2080 Ti",
-    "titan_rtx": "GPU Titan RTX",
-    "titanx": "GPU Titan X",
-    "titanxp": "GPU Titan Xp",
-    "gold_6226": "CPU Xeon Gold 6226",
-    "gold_6240": "CPU Xeon Gold 6240",
-    "silver_4114": "CPU Xeon Silver 4114",
-    "silver_4210r": "CPU Xeon Silver 4210R",
-    "raspi4": "CPU Raspberry Pi 4",
-    "essential_ph_1": "phone Essential PH-1",
-    "pixel2": "phone Pixel 2",
-    "pixel3": "phone Pixel 3",
-    "samsung_a50": "phone Galaxy A50",
-    "samsung_s7": "phone Galaxy S7",
-    "eyeriss": "ASIC Eyeriss",
-    "fpga": "FPGA",
-}
-SHA256 = """
-1080ti_1       4028f52b2c2441da126932e3827ae11a7f76d39818c4374c1b9ab9df236e23f4
-1080ti_256     435af0ccfab01f5dc55dc9f2e8b90ca37b396b2656e327bba5ee0b6eb9c24464
-1080ti_32      affce4fcdcf6f28622365995ef2ec018bb07d448add59f80633c0978c393cdea
-2080ti_1       38cf0e8f698abf8696c69b41a358fe9ddedf5d54cb1ae6f85b04dd8a8f89a1b3
-2080ti_256     daee655c44c46955d8318ddf0fa39254e70bab1ae723a6abc53d7b7e4e1561ae
-2080ti_32      ebc603ad325850663fc56c8e0fde52fadea28e585a8405864baa20f986eaf29d
-essential_ph_1 a97165c8669a216b9ca046041c83a07352bd07f2a42e2d8fea8b51e7ddbcabf0
-eyeriss        6f1dd2f8c0442289a09ab78e63e49bde96489f6d455cc33d5fa5aed37edb5d03
-fpga           6a0333c1476a3ab039d8c39e5d42ac99efe9e7f3ff521289569013fa84233b28
-gold_6226      6a00f63d14f67f8007ec04519f638a90aa6ed5357cf5c0e60c391df37f186c99
-gold_6240      ac6dd41f183de69bba21dec3954ac73333b7dec871e0defbcce0572d82536890
-pixel2         051845ddefc2bc138f21e2217f6c7827fe280c78375cbfb4b5bd252a888cb950
-pixel3         cf1387da12e06b1d4541ce85f3ca4869d551084e09daf4acf024b6e21a80d465
-raspi4         2fae425c50bcaef7aacc5391244cd0af98bfc7fba689a8741e461cb18192f57c
-samsung_a50    0872cb4ec8ecc7ea1b3bd8c98dd705f2d0f6e4940f3af833b313e484de39b155
-samsung_s7     dbae32364b882022adb044b2aa1af77b66f43a180930d9be4d4c13532429f0ea
-silver_4114    0cce9dc9ba62ad81c21275298a88cb0e4534db6474a878f089df0abb13293421
-silver_4210r   f976049bda39abde94b8f8cac90140cb78a5069fc145c462d6d6bc2f8450727a
-titan_rtx_1    a854dac331e2a37d7dcd6ee1f63d1bc6d73ead3aeb0a86f803f45ea1b294859e
-titan_rtx_256  cff1fba40b1743d3716cfb74c86ac2463d0682c146f356fa9095ac0d02dfb2a5
-titan_rtx_32   1258bee5501fe191530b9898a4f55a122ab30beec9c6ea74598c47a0173babed
-titanx_1       3461cc686263bd0ce4d4cd915bfc2fe067deb139cc68da387741bd6443434cb0
-titanx_256     04ddb80719515687bd3d722235cd5da821b50bd453a9e580b1e9d321dfb92941
-titanx_32      9c4ca69131e34451fb1e104caa47efbe12ffec3cc47bf051613674d7af044ff2
-titanxp_1      935aa0041c6592bed90f2f94ff3b4d40e892c066467864b704e6583682a57b20
-titanxp_256    9f03206bc62b0dcfc882820de07f55dc1fb7f43f57dfc977e4f0f4b019cb5041
-titanxp_32     4b6db63c7a9fb55177aa2649d70031dd86d2ed1609467ef5803dc1089a73cb1b
+# name of the file, its SHA-256, what it was measured on
+DEVICES = """
+1080ti_1       4028f52b2c2441da126932e3827ae11a7f76d39818c4374c1b9ab9df236e23f4 GPU GTX 1080 Ti
+1080ti_256     435af0ccfab01f5dc55dc9f2e8b90ca37b396b2656e327bba5ee0b6eb9c24464 GPU GTX 1080 Ti
+1080ti_32      affce4fcdcf6f28622365995ef2ec018bb07d448add59f80633c0978c393cdea GPU GTX 1080 Ti
+2080ti_1       38cf0e8f698abf8696c69b41a358fe9ddedf5d54cb1ae6f85b04dd8a8f89a1b3 GPU RTX 2080 Ti
+2080ti_256     daee655c44c46955d8318ddf0fa39254e70bab1ae723a6abc53d7b7e4e1561ae GPU RTX 2080 Ti
+2080ti_32      ebc603ad325850663fc56c8e0fde52fadea28e585a8405864baa20f986eaf29d GPU RTX 2080 Ti
+essential_ph_1 a97165c8669a216b9ca046041c83a07352bd07f2a42e2d8fea8b51e7ddbcabf0 phone Essential PH-1
+eyeriss        6f1dd2f8c0442289a09ab78e63e49bde96489f6d455cc33d5fa5aed37edb5d03 ASIC Eyeriss
+fpga           6a0333c1476a3ab039d8c39e5d42ac99efe9e7f3ff521289569013fa84233b28 FPGA
+gold_6226      6a00f63d14f67f8007ec04519f638a90aa6ed5357cf5c0e60c391df37f186c99 CPU Gold 6226
+gold_6240      ac6dd41f183de69bba21dec3954ac73333b7dec871e0defbcce0572d82536890 CPU Gold 6240
+pixel2         051845ddefc2bc138f21e2217f6c7827fe280c78375cbfb4b5bd252a888cb950 phone Pixel 2
+pixel3         cf1387da12e06b1d4541ce85f3ca4869d551084e09daf4acf024b6e21a80d465 phone Pixel 3
+raspi4         2fae425c50bcaef7aacc5391244cd0af98bfc7fba689a8741e461cb18192f57c CPU Raspberry Pi 4
+samsung_a50    0872cb4ec8ecc7ea1b3bd8c98dd705f2d0f6e4940f3af833b313e484de39b155 phone Galaxy A50
+samsung_s7     dbae32364b882022adb044b2aa1af77b66f43a180930d9be4d4c13532429f0ea phone Galaxy S7
+silver_4114    0cce9dc9ba62ad81c21275298a88cb0e4534db6474a878f089df0abb13293421 CPU Silver 4114
+silver_4210r   f976049bda39abde94b8f8cac90140cb78a5069fc145c462d6d6bc2f8450727a CPU Silver 4210R
+titan_rtx_1    a854dac331e2a37d7dcd6ee1f63d1bc6d73ead3aeb0a86f803f45ea1b294859e GPU Titan RTX
+titan_rtx_256  cff1fba40b1743d3716cfb74c86ac2463d0682c146f356fa9095ac0d02dfb2a5 GPU Titan RTX
+titan_rtx_32   1258bee5501fe191530b9898a4f55a122ab30beec9c6ea74598c47a0173babed GPU Titan RTX
+titanx_1       3461cc686263bd0ce4d4cd915bfc2fe067deb139cc68da387741bd6443434cb0 GPU Titan X
+titanx_256     04ddb80719515687bd3d722235cd5da821b50bd453a9e580b1e9d321dfb92941 GPU Titan X
+titanx_32      9c4ca69131e34451fb1e104caa47efbe12ffec3cc47bf051613674d7af044ff2 GPU Titan X
+titanxp_1      935aa0041c6592bed90f2f94ff3b4d40e892c066467864b704e6583682a57b20 GPU Titan Xp
+titanxp_256    9f03206bc62b0dcfc882820de07f55dc1fb7f43f57dfc977e4f0f4b019cb5041 GPU Titan Xp
+titanxp_32     4b6db63c7a9fb55177aa2649d70031dd86d2ed1609467ef5803dc1089a73cb1b GPU Titan Xp
 """
-DEVICES = dict(line.split() for line in SHA256.strip().splitlines())  # name -> SHA-256 of its file
-
-
-def describe(device):
-    """(what the device is, batch size of its latencies or "not stated")."""
-    if device in HARDWARE:
-        return HARDWARE[device], "not stated"
-    name, batch = device.rsplit("_", 1)
-    return HARDWARE[name], int(batch)
+DEVICES = {name: facts for name, *facts in (s.split(None, 2) for s in DEVICES.split("\n") if s)}
+BATCH = re.compile(r"(?:ti|rtx|x|xp)_(1|32|256)$")  # GPUs; the others' owners do not say
 
 
 def table_files(device):
@@ -152,7 +126,7 @@ def table_files(device):
     latency = f"latency/{device}.pt"
     return {
         CSV: (f"{SERVER}/{CSV_REPOSITORY}/{CSV}", CSV_SHA256),
-        latency: (f"{SERVER}/{LATENCY_REPOSITORY}/{latency}", DEVICES[device]),
+        latency: (f"{SERVER}/{LATENCY_REPOSITORY}/{latency}", DEVICES[device][0]),
     }
 
 
@@ -162,25 +136,25 @@ def fetch(path, url, sha256):
         return
     print(f"downloading {url}", flush=True)
     by_hand = f"fetch it by hand, save it as {short(path)}, and try again"
+    body, size, start = bytearray(), 0, time.perf_counter()
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:
             size = int(reply.headers.get("Content-Length", 0))
-            body, start = bytearray(), time.perf_counter()
             while chunk := reply.read(1 << 16):
                 body += chunk
                 progress(len(body) / size if size else 0, time.perf_counter() - start)
+        wrong = "not the file that we know: its SHA-256 differs"
     except urllib.error.HTTPError as error:
-        raise BenchmarkError(f"{url}: {error.code} {error.reason}; {by_hand}") from None
-    except urllib.error.URLError as error:
-        raise BenchmarkError(f"{url}: no answer ({error.reason}); {by_hand}") from None
+        wrong = f"{error.code} {error.reason}"
     except TimeoutError:
-        raise BenchmarkError(f"{url}: no answer within {TIMEOUT_S} s; {by_hand}") from None
-    except (http.client.HTTPException, ConnectionError) as error:
-        raise BenchmarkError(f"{url}: it broke off ({error!r}); {by_hand}") from None
+        wrong = f"no answer within {TIMEOUT_S} s"
+    except (OSError, http.client.HTTPException) as error:  # OSError: no network, no server
+        wrong = f"no answer ({getattr(error, 'reason', error)!r})"
     if len(body) < size:
-        raise BenchmarkError(f"{url}: it broke off after {len(body):,} of {size:,} B; {by_hand}")
+        wrong = f"it broke off after {len(body):,} of {size:,} bytes"
     if hashlib.sha256(body).hexdigest() != sha256:
-        raise BenchmarkError(f"{url}: not the file that we know (its SHA-256 differs); {by_hand}")
+        by_hand = f"fetch it by hand, save it as {short(path)}, and try again"
+        raise BenchmarkError(f"{url}: {wrong}; {by_hand}")
     with whole_files(path.parent) as folder:
         (folder / path.name).write_bytes(body)
 
@@ -189,35 +163,26 @@ def sha256_of(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def check_device(device):
-    if device not in DEVICES:
-        raise UserError(f"no device '{device}'; see build_benchmark.py tables --list")
-
-
 def tables_folder(folder, device):
     """The folder with the device's two files: `folder` checked, or the cache, filled if need be."""
     for name, (url, sha256) in table_files(device).items():
         if folder is None:
             fetch(CACHE / name, url, sha256)
-        elif not (folder / name).is_file():
-            raise BenchmarkError(f"{folder / name}: no such file; fetch {url}")
-        elif sha256_of(folder / name) != sha256:
-            raise BenchmarkError(
-                f"{folder / name}: not the file that we know (its SHA-256 differs); fetch {url}"
-            )
+        elif not (folder / name).is_file() or sha256_of(folder / name) != sha256:
+            raise BenchmarkError(f"{folder / name}: missing, or its SHA-256 differs; fetch {url}")
     return folder or CACHE
 
 
 def list_devices(folder):
     """Print all devices, and the latency range of those whose file is in the folder."""
-    print("device          what it is             batch       latency, ms: lowest, median, highest")
-    for device in DEVICES:
-        path = (folder or CACHE) / "latency" / f"{device}.pt"
+    print("device          what it is (its batch)      latency, ms: lowest, median, highest")
+    for device, (_, what) in DEVICES.items():
+        batch, path = BATCH.search(device), (folder or CACHE) / "latency" / f"{device}.pt"
+        what += f" ({batch[1]})" if batch else ""
         known = "once downloaded"
         if path.is_file():
             known = "{:8.2f} {:8.2f} {:8.2f}".format(*np.quantile(read_latency(path), [0, 0.5, 1]))
-        what, batch = describe(device)
-        print(f"{device:14}  {what:21}  {batch!s:10}  {known}")
+        print(f"{device:14}  {what:26}  {known}")
 
 
 # --- The public tables: reading ---------------------------------------------------------------
@@ -270,20 +235,22 @@ def build_tables(folder, device, dataset):
 
     folder: where the two files are; None downloads them. Raises UserError.
     """
-    check_device(device)
+    if device not in DEVICES:
+        raise UserError(f"no device '{device}'; see build_benchmark.py tables --list")
     folder = tables_folder(folder, device)
     rows, accuracy = read_accuracy(folder / CSV, dataset)
     latency_ms = np.empty(N_CELLS)
     latency_ms[rows] = read_latency(folder / "latency" / f"{device}.pt")
-    what, batch = describe(device)
+    sha256, what = DEVICES[device]
+    batch = BATCH.search(device)
     facts = provenance(
         name=f"{dataset} accuracy, {device} latency",
         source="public tables: v-tao/nats-bench-landscape and HayeonLee/HELP",
         dataset=dataset,
         device=f"{device} ({what})",
-        batch=batch,
+        batch=int(batch[1]) if batch else "not stated",
         how="measured by the tables' owners; joined by NAS-Bench-201 index",
-        sha256={CSV: CSV_SHA256, f"{device}.pt": DEVICES[device]},
+        sha256={CSV: CSV_SHA256, f"{device}.pt": sha256},
     )
     return Benchmark(accuracy, latency_ms, facts)
 
@@ -550,22 +517,22 @@ def build_nasbench201(path, dataset, force=False, trust=False):
 
 
 def parse(argv):
+    """The command line as a namespace, or UserError."""
     parser = Parser(description="Make a benchmark file for run_experiment.py --benchmark.")
     sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
-    surrogate = sources.add_parser("surrogate", help="fit the surrogate that ships in data/")
     tables = sources.add_parser("tables", help="public tables: real accuracy and latency")
     natsbench = sources.add_parser("natsbench", help="the official NATS-Bench folder")
     nasbench201 = sources.add_parser("nasbench201", help="the official NAS-Bench-201 file (torch)")
-    for command in (surrogate, tables):
-        command.add_argument(
-            "--from", dest="folder", type=Path, metavar="DIR", help="the files, not the network"
-        )
+    surrogate = sources.add_parser("surrogate", help="fit the surrogate that ships in data/")
     tables.add_argument("--device", help="whose latency, for example pixel3")
     tables.add_argument("--list", action="store_true", help="show the devices")
     natsbench.add_argument("folder", type=Path, metavar="DIR", help="NATS-tss-v1_0-3ffb9-simple")
     nasbench201.add_argument("file", type=Path, metavar="FILE.pth")
     nasbench201.add_argument("--force", action="store_true", help="even if memory looks too small")
     nasbench201.add_argument("--trust", action="store_true", help="let the file run code")
+    for command in (surrogate, tables):
+        text = "a folder with the public tables, instead of the network"
+        command.add_argument("--from", dest="folder", type=Path, metavar="DIR", help=text)
     for command in (tables, natsbench, nasbench201):
         command.add_argument("--dataset", default="cifar100", choices=DATASETS)
     for command in (surrogate, tables, natsbench, nasbench201):
@@ -587,20 +554,18 @@ def build(argv):
     elif args.source == "tables":
         benchmark = build_tables(args.folder, args.device, args.dataset)
         path = DATA / f"{args.dataset}_{args.device}.pkl"
+    elif args.source == "natsbench":
+        benchmark = build_natsbench(args.folder, args.dataset)
+        path = DATA / f"nasbench201_{args.dataset}.pkl"
     else:
-        if args.source == "natsbench":
-            benchmark = build_natsbench(args.folder, args.dataset)
-        else:
-            benchmark = build_nasbench201(args.file, args.dataset, args.force, args.trust)
-        path = OFFICIAL.with_name(f"nasbench201_{args.dataset}.pkl")
+        benchmark = build_nasbench201(args.file, args.dataset, args.force, args.trust)
+        path = DATA / f"nasbench201_{args.dataset}.pkl"
     path = args.out or path
     save(benchmark, path)
     for key, value in benchmark.provenance.items():
         print(f"{key:8} {value}")
-    low, middle, target, high = np.quantile(benchmark.latency_ms, [0, 0.5, 0.75, 1])
-    print(
-        f"latency  {low:.2f} to {high:.2f} ms, median {middle:.2f} ms, 75 % within {target:.2f} ms"
-    )
+    low, middle, most, high = np.quantile(benchmark.latency_ms, [0, 0.5, 0.75, 1])
+    print(f"latency  {low:.2f} to {high:.2f} ms, median {middle:.2f}, 75 % within {most:.2f} ms")
     print(f"\nwritten  {short(path)}")
     print(f"next     python run_experiment.py --benchmark {short(path)}")
 

@@ -435,7 +435,7 @@ def experiment(argv):
     heading("Time")
     wall = ", ".join(f"{name} {s:.1f} s" for name, s in wall.items())
     print(f"  results in {short(args.out)}/")
-    print(f"  wall time: {wall}; of the search, {seconds[1]:.1f} core-s went into enumeration")
+    print(f"  wall time: {wall} (of the search, enumeration took {seconds[1]:.1f} core-s)")
     speed = f"{timing['us_per_sample']:.1f} us per sample and run"
     print(f"  {timing['searches']} searches, {networks:,} networks, {speed}")
 
