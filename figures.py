@@ -18,12 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from claims import WINDOW, settles_at, window_means
-from nas_reward import (
-    REWARDS,
-    TABLE_1,
-    mnasnet_slope,
-    proposed_slope,
-)
+from nas_reward import REWARDS, TABLE_1, mnasnet_slope, proposed_slope
 
 # Okabe and Ito's colours, told apart by colour-blind readers as well.
 COLOURS = {

@@ -1,21 +1,26 @@
-"""Writes the two tables of docs/: what hyperparameters were tried, and where the claims hold.
+"""Writes the results that README.md and docs/ show, from runs of this code.
 
-    python docs/make_tables.py hyperparameters             about 12 minutes on 2 cores
-    python docs/make_tables.py verdicts --from DIR         about 3 minutes; DIR: see data/README.md
-
-The tables go between the two markers of docs/hyperparameters.md and docs/verdicts.md.
+python docs/make_docs.py readme                      README's output, ledger and pictures
+python docs/make_docs.py check                       whether README still agrees with a run
+python docs/make_docs.py hyperparameters             about 12 minutes on 2 cores
+python docs/make_docs.py verdicts --from DIR         3 minutes; DIR as in data/README.md
 """
 
 import argparse
 import contextlib
 import io
 import itertools
+import json
+import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 
 DOCS = Path(__file__).resolve().parent
+README, RESULTS = DOCS.parent / "README.md", DOCS.parent / "results"
 sys.path.insert(0, str(DOCS.parent))
 
 import build_benchmark
@@ -66,7 +71,7 @@ def hyperparameters():
         per_seed = reached.mean(axis=0)  # (seeds,), mean of the two rewards
         error = per_seed.std(ddof=1) / len(per_seed) ** 0.5
         header = ["H", "learning rate", "entropy", "decay", "reward, last window", "s.e."]
-        header += [e["claim"] for e in claims]
+        header += [short(e["claim"]) for e in claims]
         cells = [
             hidden,
             f"{rate:g}",
@@ -103,7 +108,7 @@ def verdicts(folder):
                 "optimum of mnasnet, ms",
                 "of proposed, ms",
             ]
-            header += [e["claim"] for e in claims]
+            header += [short(e["claim"]) for e in claims]
             cells = [name, f"{target_ms:.2f}", f"{within:.0%}", *(f"{ms:.2f}" for ms in best)]
             for e in claims:
                 paper = "" if e["paper"] is None else f" ({e['ours']:,.4g})"
@@ -113,22 +118,86 @@ def verdicts(folder):
     return table(header, lines)
 
 
+def short(claim):
+    """A claim in a few words, for the head of a column."""
+    for long in (" networks of", " at or under T", " under T", " accuracy"):
+        claim = claim.replace(long, "")
+    return claim
+
+
 def table(header, lines):
     """A Markdown table."""
     rows = [header, ["---"] * len(header), *lines]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
 
 
+def readme():
+    """Run the README's main job; its pictures go to docs/, what it prints, shortened, to README."""
+    printed, _ = default_run()
+    for name in ("fig2", "fig3", "fig6", "fig7", "claims"):
+        shutil.copy(RESULTS / f"{name}.png", DOCS)
+    text = []
+    for section in re.split(r"\n(?=\n)", printed.strip("\n")):
+        lines = section.split("\n")
+        keep = {"Benchmark": (3, 1), "Search": (7, 2)}  # lines at the start and at the end
+        for name, (head, tail) in keep.items():
+            if section.strip().startswith(name):
+                lines = [*lines[:head], "  ...", *lines[-tail:]]
+        text += lines
+    replace(README, "output", "```text\n" + "\n".join(text) + "\n```")
+
+
+def check():
+    """Compare what README shows with a run: to the letter above the search; in the ledger, our
+    number must lie within the range of the run's seeds, for another processor rounds differently.
+    """
+    printed, claims = default_run()
+    shown = between(README, "output").splitlines()[1:-1]
+    exact = shown[: shown.index(next(line for line in shown if line.startswith("Search")))]
+    for line in exact:
+        if line not in printed.splitlines() and line != "  ...":
+            sys.exit(f"README.md shows a line that a run does not print: {line}")
+    for e in claims:
+        (line,) = [line for line in shown if line.startswith(f"  {e['item']} {e['claim']} ")]
+        ours = float(line[53:62].replace(",", ""))
+        slack = 0.001 * abs(ours)
+        if not min(e["per_seed"]) - slack <= ours <= max(e["per_seed"]) + slack:
+            sys.exit(f"README.md: {e['claim']}: {ours:g} is unlike the run's {e['ours']:g}")
+    print("README.md agrees with a run")
+
+
+def default_run():
+    """(what the default run prints, its claim ledger); its files stay in results/."""
+    command = [sys.executable, "run_experiment.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=DOCS.parent)
+    return done.stdout, json.loads((RESULTS / "summary.json").read_text())["claims"]
+
+
+def replace(path, marker, text):
+    """Put `text` between <!-- marker --> and <!-- end of marker --> in a file."""
+    old = between(path, marker)
+    whole = f"<!-- {marker} -->\n{{}}<!-- end of {marker} -->"
+    path.write_text(path.read_text().replace(whole.format(old), whole.format(text + "\n")))
+
+
+def between(path, marker):
+    _, _, rest = path.read_text().partition(f"<!-- {marker} -->\n")
+    return rest.partition(f"<!-- end of {marker} -->")[0]
+
+
 def main():
-    parser = argparse.ArgumentParser(description="Write a table of docs/.")
-    parser.add_argument("page", choices=("hyperparameters", "verdicts"))
-    parser.add_argument("--from", dest="folder", type=Path, help="the public tables")
+    parser = argparse.ArgumentParser(description="Write or check the pages that show results.")
+    parser.add_argument("page", choices=("readme", "check", "hyperparameters", "verdicts"))
+    parser.add_argument("--from", dest="folder", type=Path, help="the public tables, for verdicts")
     args = parser.parse_args()
-    text = hyperparameters() if args.page == "hyperparameters" else verdicts(args.folder)
-    page = DOCS / f"{args.page}.md"
-    start, _, rest = page.read_text().partition("<!-- table -->\n")
-    _, _, end = rest.partition("<!-- end of table -->\n")
-    page.write_text(f"{start}<!-- table -->\n{text}\n<!-- end of table -->\n{end}")
+    if args.page == "readme":
+        readme()
+    elif args.page == "check":
+        check()
+    elif args.page == "hyperparameters":
+        replace(DOCS / "hyperparameters.md", "table", hyperparameters())
+    else:
+        replace(DOCS / "verdicts.md", "table", verdicts(args.folder))
 
 
 if __name__ == "__main__":
