@@ -113,10 +113,10 @@ def fig6(path, found, target_ms, source):
                     f"{counts[row, column]:,.0f}",
                     ha="center",
                     va="center",
-                    fontsize=11,
+                    fontsize=13,
                 )
-            axes.axhline(target_ms, color="black", ls="--")
-            axes.annotate(f"T = {target_ms:g} ms", (1, target_ms), va="bottom")
+            _mark_target(axes, target_ms, horizontal=True)
+            axes.yaxis.get_major_locator().set_params(integer=True)
             axes.set_xlabel("accuracy (%), columns of 10 points")
             axes.set_title(name)
         panels[0, 0].set_ylabel(f"latency (ms), rows of {step} ms")
@@ -194,7 +194,8 @@ def _mark_target(axes, target_ms, horizontal=False):
     """A dashed line at T, named."""
     if horizontal:
         axes.axhline(target_ms, color="black", ls="--", lw=1.5)
-        axes.annotate(f"T = {target_ms:g} ms", (0, target_ms), va="bottom")
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        axes.annotate(f"T = {target_ms:g} ms", (1, target_ms), bbox=box)
     else:
         axes.axvline(target_ms, color="black", ls="--", lw=1.5)
         axes.annotate(f" T = {target_ms:g} ms", (target_ms, axes.get_ylim()[1]), va="top")

@@ -435,8 +435,9 @@ def experiment(argv):
     heading("Time")
     wall = ", ".join(f"{name} {s:.1f} s" for name, s in wall.items())
     print(f"  results in {short(args.out)}/")
-    print(f"  wall time: {wall} (of the search, enumeration took {seconds[1]:.1f} core-s)")
+    print(f"  wall time: {wall}")
     speed = f"{timing['us_per_sample']:.1f} us per sample and run"
+    print(f"  core time: search {seconds[0]:.1f} s, enumeration of the policies {seconds[1]:.1f} s")
     print(f"  {timing['searches']} searches, {networks:,} networks, {speed}")
 
 
