@@ -3,7 +3,7 @@
 One network is one cell: 6 operations, chosen one after the other, each from a softmax over 5. The
 LSTM sees the operation that it chose before (at first, a start token). After every network,
 
-    loss = -(R - b) sum_t log pi(a_t) - c sum_t H_t         H_t = -sum_k p_tk log p_tk
+    loss = -(R - b) sum_t log p_t[a_t] - w sum_t E_t         E_t = -sum_k p_t[k] log p_t[k]
 
 is pushed downhill once by Adam. It is no measure of success: watch the reward instead.
 
@@ -19,12 +19,16 @@ of a single search, drop the letter N.
     H        hidden units of the LSTM                                        64
     x        input of a step: [one-hot token, h, 1]         (N, S+1, V+H+1)
     W        weights and, in the last row, bias             (N, V+H+1, 4H)
-    i f g o  the LSTM's gates: input, forget, cell, output  (N, S, 4, H)
+    z        x W; each fourth of it opens one of the gates  (N, S, 4H)
+    i f g o  gates: input, forget, cell, output             (N, S, H) each
     c        cell state; c[:, t+1] follows c[:, t]          (N, S+1, H)
     h        hidden state; kept in x, next to the 1         (N, S+1, H)
     Wo       weights and bias from h to the logits          (N, H+1, K)
+    p        probability of each operation                  (N, S, K)
     a        chosen operations, one cell per run            (N, S)
-    R, b     reward and its baseline                        (N,)
+    R, b     reward and its baseline; A = R - b, advantage  (N,)
+    w, E     entropy weight; entropy of each step           (), (N, S)
+    P        parameters of a run, W and Wo in one row                        18,501
     dA       derivative of the loss by A, for any A         as A
 
 LSTM: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. REINFORCE:
@@ -133,7 +137,7 @@ class Controller:
         """
         A = advantage.astype(self.theta.dtype)[:, None, None]  # (N, 1, 1)
 
-        # loss = -A log p[a] - c H
+        # loss = -A log p[a] - w E
         log_p = _log_softmax(self.logits)  # (N, S, K)
         p = np.exp(log_p)
         entropy = -(p * log_p).sum(axis=2, keepdims=True)  # (N, S, 1)

@@ -1116,7 +1116,11 @@ def test_disk_full(tmp_path):
 def test_stopped_on_the_way(name, tmp_path):
     """Catches results that are half new after Ctrl-C or kill -9, and workers that live on."""
     (tmp_path / "summary.json").write_text("precious")
-    process = start(["--seeds", "4", "--workers", "2", "--out", tmp_path], start_new_session=True)
+    process = start(
+        ["--seeds", "4", "--workers", "2", "--out", tmp_path],
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # if we run under nohup
+    )
     while not process.stdout.readline().strip().startswith("250"):  # the first window
         assert process.poll() is None
     process.send_signal(getattr(signal, name))
