@@ -54,7 +54,7 @@ def fig2(path, target_ms):
         for name, slope in (("mnasnet", mnasnet_slope), ("proposed", proposed_slope)):
             cost = -1000 * slope(0.7, latency_ms, target_ms)
             axes.plot(latency_ms, cost, color=colour(name), label=name)
-        axes.set_ylim(0, 30)
+        axes.set_ylim(0, 500 / target_ms)
         axes.set_xlim(0, 1.5 * target_ms)
         _mark_target(axes, target_ms)
         axes.set_xlabel("latency (ms)")
@@ -90,8 +90,10 @@ def fig3(path, target_ms):
 
 def fig6(path, found, target_ms, source):
     """Fig. 6: how many networks of each accuracy and latency a run draws (mean over seeds)."""
-    edges_acc = np.arange(0, 81, 10)  # percent
-    drawn_ms = np.concatenate([latency_ms.ravel() for _, latency_ms in found.values()])
+    drawn_acc, drawn_ms = (
+        np.concatenate([c.ravel() for c in cs]) for cs in zip(*found.values(), strict=True)
+    )
+    edges_acc = np.arange(10 * np.floor(10 * drawn_acc.min()), 100 * drawn_acc.max() + 10, 10)  # %
     step = max(1, int(np.ceil(np.ptp(drawn_ms) / 28)))  # rows of 1 ms, or more on slow devices
     edges_ms = np.arange(np.floor(drawn_ms.min()), drawn_ms.max() + step, step)
     with plt.rc_context(STYLE):
@@ -107,14 +109,9 @@ def fig6(path, found, target_ms, source):
             shade = matplotlib.colors.LinearSegmentedColormap.from_list("", ("white", colour(name)))
             axes.pcolormesh(edges_acc, edges_ms, np.sqrt(counts), cmap=shade)
             for row, column in zip(*np.nonzero(counts > 0.5), strict=True):
-                axes.text(
-                    edges_acc[column] + 5,
-                    edges_ms[row] + step / 2,
-                    f"{counts[row, column]:,.0f}",
-                    ha="center",
-                    va="center",
-                    fontsize=13,
-                )
+                n, middle = counts[row, column], (edges_acc[column] + 5, edges_ms[row] + step / 2)
+                ink = "white" if n > counts.max() / 2 else "black"
+                axes.text(*middle, f"{n:,.0f}", color=ink, ha="center", va="center")
             _mark_target(axes, target_ms, horizontal=True)
             axes.yaxis.get_major_locator().set_params(integer=True)
             axes.set_xlabel("accuracy (%), columns of 10 points")
@@ -195,10 +192,11 @@ def _mark_target(axes, target_ms, horizontal=False):
     if horizontal:
         axes.axhline(target_ms, color="black", ls="--", lw=1.5)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        axes.annotate(f"T = {target_ms:g} ms", (1, target_ms), bbox=box)
+        where = {"xycoords": ("axes fraction", "data"), "bbox": box}
+        axes.annotate(f"T = {target_ms:.4g} ms", (0.01, target_ms), **where)
     else:
         axes.axvline(target_ms, color="black", ls="--", lw=1.5)
-        axes.annotate(f" T = {target_ms:g} ms", (target_ms, axes.get_ylim()[1]), va="top")
+        axes.annotate(f" T = {target_ms:.4g} ms", (target_ms, axes.get_ylim()[1]), va="top")
 
 
 def _label_ends(axes, x, ends):

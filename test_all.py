@@ -504,6 +504,7 @@ def test_entropy_gradient_alone():
 
 def test_start_of_training():
     """Catches other starting weights: range 0.1, no bias but the forget gate's 1, states 0."""
+    assert Controller([np.random.default_rng(0)]).H == 64
     controller = Controller([np.random.default_rng(s) for s in range(4)], 16)
     H = controller.H
     weights, bias = controller.W[:, :-1], controller.W[:, -1]

@@ -55,7 +55,7 @@ def bugs(tree):
                 node.lineno,
                 node,
                 "value",
-                node.value + 1 if type(node.value) is int else node.value * 1.1,
+                node.value + 1 if type(node.value) is int else node.value * 1.1 or 0.1,
             )
         if isinstance(node, ast.Name) and node.id in NAMES:
             yield node.lineno, node, "id", NAMES[node.id]
