@@ -271,13 +271,13 @@ def print_window(benchmark, rows, target_ms, ended):
 
 def print_ledger(entries, args):
     heading(f"Claim ledger: the paper's one run beside the median of our {args.seeds} seeds")
-    print(f"  {'':44} {'paper':>6} {'ours':>7} {'95 % interval':>16} {'random':>6}  verdict")
+    print(f"  {'':44} {'paper':>6} {'ours':>7} {'95 % interval':>15} {'random':>6}  verdict")
     for e in entries:
         paper = "> 0" if e["paper"] is None else f"{e['paper']:,}"
         random = "" if e["random"] is None else f"{e['random']:,.4g}"
         ours, low, high = (f"{e[key]:,.4g}" for key in ("ours", "low", "high"))
         print(
-            f"  {e['item']} {e['claim']:37} {paper:>6} {ours:>7} {f'[{low}, {high}]':>16}"
+            f"  {e['item']} {e['claim']:37} {paper:>6} {ours:>7} {f'[{low}, {high}]':>15}"
             f" {random:>6}  {e['verdict']}"
         )
     for e in entries:

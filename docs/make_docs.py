@@ -152,6 +152,8 @@ def check():
     number must lie within the range of the run's seeds, for another processor rounds differently.
     """
     printed, claims = default_run()
+    if max(map(len, printed.splitlines())) > 100:
+        sys.exit("a run prints lines of more than 100 columns")
     shown = between(README, "output").splitlines()[1:-1]
     exact = shown[: shown.index(next(line for line in shown if line.startswith("Search")))]
     for line in exact:
