@@ -1571,3 +1571,20 @@ def test_docstrings():
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 assert ast.get_docstring(node).startswith("Catches "), node.name
+
+
+def test_readme_names_what_exists():
+    """Catches a README that points to functions, tests, files or options that are not there."""
+    text = (HERE / "README.md").read_text()
+    for module, name in re.findall(r"`(\w+)\.(\w+)`", text):
+        if name not in ("py", "md"):
+            assert hasattr(sys.modules[module], name), f"{module}.{name}"
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert name == "test_all" or name in globals(), name
+    for name in re.findall(r"[`(]((?:docs/|data/)?\w+\.(?:py|md|png))[`)]", text):
+        assert (HERE / name).exists(), name
+    source = "".join(
+        (HERE / f"{name}.py").read_text() for name in ("run_experiment", "build_benchmark")
+    )
+    for option in re.findall(r"--([a-z][a-z-]+)", text):
+        assert f'"--{option}"' in source, option
