@@ -41,6 +41,7 @@ from hypothesis import strategies as st
 import build_benchmark
 import claims
 import command_line
+import controller_numpy
 import figures
 import nas_benchmark
 import nas_reward
@@ -535,6 +536,12 @@ def test_float32_agrees_with_float64():
     assert expected.dtype == np.float64
     assert np.abs(gradient - expected).max() < 1e-5 * np.abs(expected).max()
     assert single.enumerate() == pytest.approx(double.enumerate(), rel=1e-3)
+
+
+def test_softmax_of_large_logits():
+    """Catches a softmax that overflows where a policy has become very sure."""
+    logits = np.array([[1e4, 0.0, -1e4]])
+    assert controller_numpy._log_softmax(logits).tolist() == [[0.0, -1e4, -2e4]]
 
 
 def test_agrees_with_pytorch():
