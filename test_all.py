@@ -164,6 +164,7 @@ def test_arrays_equal_scalars():
         (lambda: nas_reward.proposed_slope(0.7, 8, 1.0), "T > 1"),
         (lambda: proposed(0.7, 8, x=0.9, y=0.2), "x + y = 1"),
         (lambda: mnasnet(70, 8), "divide percent by 100"),
+        (lambda: mnasnet(1.01, 8), "divide percent by 100"),
         (lambda: mnasnet(-0.1, 8), "0..1"),
         (lambda: mnasnet(math.nan, 8), "0..1"),
         (lambda: mnasnet(0.7, 0), "positive"),
@@ -177,6 +178,15 @@ def test_rewards_refuse_wrong_units(call, words):
     """Catches seconds, percent and nonsense passing through as plausible rewards."""
     with pytest.raises(ValueError, match=re.escape(words)):
         call()
+
+
+def test_limits_of_the_domain():
+    """Catches limits that are refused although they make sense, or a slope beyond the edge."""
+    assert mnasnet(0, 8) == 0
+    assert proposed(1, 8.5) == pytest.approx(1)
+    assert nas_reward.proposed_slope(0.7, 24.5) == pytest.approx(-0.1 / math.log(17))
+    assert nas_reward.proposed_slope(0.7, 24.6) == 0
+    assert latency_reward(1, 1.5) == pytest.approx(math.log(1.25, 1.5))
 
 
 def test_truncate_cuts():
@@ -776,6 +786,13 @@ def test_bootstrap():
     assert low < median < high
     assert 0.4 < high - low < 2.8  # theory: 2 * 1.96 * 1.2533 * 2 / sqrt(40) = 1.55
     assert claims.bootstrap_median([3, 3, 3]) == (3, 3, 3)
+    # Median of resamples of 0 .. 40, exactly: at most k if 21 of 41 draws are, each with (k+1)/41.
+    tail = [
+        sum(math.comb(41, n) * (k + 1) ** n * (40 - k) ** (41 - n) for n in range(21, 42))
+        for k in range(41)
+    ]
+    expected = [next(k for k in range(41) if tail[k] / 41**41 >= q) for q in (0.025, 0.975)]
+    assert claims.bootstrap_median(np.arange(41))[1:] == tuple(expected)
     assert claims.bootstrap_median([0, 0, 0, 0, 100])[0] == 0
 
 
@@ -787,11 +804,13 @@ def test_verdicts():
     assert claims.verdict_number(6, seeds, 2.5, 4.5) == "undecided"
     assert claims.verdict_number(1, seeds, 2.5, 4.5) == "undecided"
     assert claims.verdict_number(7, seeds, 2.5, 4.5) == "not reproduced"
+    assert claims.verdict_number(3, seeds[:5], 2.5, 4.5) == "reproduced"
     assert claims.verdict_number(3, seeds[:4], 2.5, 4.5) == "undecided"
     assert claims.verdict_direction(seeds, 0.5, 2) == "reproduced"
     assert claims.verdict_direction(seeds, 0, 2) == "undecided"
-    assert claims.verdict_direction(seeds, -1, 2) == "undecided"
+    assert claims.verdict_direction(seeds, -1, 0.5) == "undecided"
     assert claims.verdict_direction(seeds, -2, 0) == "not reproduced"
+    assert claims.verdict_direction(seeds[:5], 1, 2) == "reproduced"
     assert claims.verdict_direction(seeds[:4], 1, 2) == "undecided"
 
 
@@ -815,7 +834,8 @@ def test_ledger_on_made_up_runs():
     assert entries["mnasnet: networks of 60-70 % under T"]["ours"] == 250
     assert entries["proposed: networks of 50-60 % under T"]["paper"] == 780
     assert entries["mnasnet: accuracy rises"]["ours"] == pytest.approx(9.5, abs=0.2)
-    assert len(entries) == 11
+    papers = [e["paper"] for e in claims.ledger(found, 17.0)]
+    assert papers == [659, 780, 121, 781, 1004, 223, 4750, 4000, 750, None, None]
     never = claims.ledger({"mnasnet": (accuracy, slow + 5)}, 17.0)
     assert [e["ours"] for e in never if "settles" in e["claim"]] == [n]
     short = {name: (a[:, :500], b[:, :500]) for name, (a, b) in found.items()}
@@ -888,6 +908,7 @@ def check_refusal(capfd, arguments, *words):
         (["--workers", "0"], "--workers must be at least 1"),
         (["--seeds", "many"], "invalid int value: 'many'"),
         (["--target-ms", "0"], "above 1"),
+        (["--target-ms", "1"], "above 1"),
         (["--target-ms", "0.017"], "above 1 ms"),
         (["--target-quantile", "75"], "between 0 and 1"),
         (["--target-quantile", "0.7", "--target-ms", "9"], "not allowed with"),
@@ -1012,13 +1033,14 @@ def test_ledger_recomputed_from_the_samples(results, summary):
     def mean(points, k):
         return sum(point[k] for point in points) / len(points)
 
-    all_settled = {}
+    all_settled, all_counts = {}, {50: [], 60: []}
     for name in ("mnasnet", "proposed"):
         for low in (50, 60):
             counts = [
                 sum(low / 100 <= a < (low + 10) / 100 and ms <= 17 for a, ms in points)
                 for points in runs[name].values()
             ]
+            all_counts[low].append(counts)
             entry = ledger[f"{name}: networks of {low}-{low + 10} % under T"]
             assert entry["per_seed"] == counts
             assert entry["ours"] == sum(counts) / 2  # the median of two
@@ -1034,12 +1056,16 @@ def test_ledger_recomputed_from_the_samples(results, summary):
         all_settled[name] = settled
     sooner = [a - b for a, b in zip(all_settled["mnasnet"], all_settled["proposed"], strict=True)]
     assert ledger["proposed settles sooner"]["per_seed"] == sooner
+    for low, (mnasnet_counts, proposed_counts) in all_counts.items():
+        more = [b - a for a, b in zip(mnasnet_counts, proposed_counts, strict=True)]
+        assert ledger[f"proposed finds more of {low}-{low + 10} %"]["per_seed"] == more
 
 
 def test_optimum_and_best_found(results, summary):
     """Catches a best network above T, or one that was never drawn."""
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     rows = read_samples(results[0])
+    assert list(summary["best_found"]) == ["mnasnet", "proposed", "random"]
     for name, best in summary["best_found"].items():
         mine = [row for row in rows if row["reward"] == name]
         under = [row for row in mine if float(row["latency_ms"]) <= 17]
@@ -1082,6 +1108,38 @@ def test_exact_policy_in_the_summary(summary):
             for key, value in expected.items():
                 got = summary["policy"][name][key][1][window]
                 assert got == pytest.approx(value, rel=1e-4), key
+
+
+def test_a_network_exactly_at_the_target_meets_it():
+    """Catches < where the paper has <=: T is a latency that many cells have, to the last bit."""
+    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
+    target_ms = float(np.median(benchmark.latency_ms))
+    at_target = np.flatnonzero(benchmark.latency_ms == target_ms)
+    assert len(at_target) > 10
+    row = int(at_target[0])
+    assert run_experiment.most_accurate_under(benchmark, at_target[:1], target_ms) == row
+    assert run_experiment.cell_facts(benchmark, row, target_ms)["meets_target"]
+    assert run_experiment.cell_facts(benchmark, None, target_ms) is None
+    args = run_experiment.parse(["--seeds", "1", "--samples", "5", "--target-ms", str(target_ms)])
+    args.target_ms = run_experiment.choose_target(args, benchmark)
+    rewards = {"tunas": REWARDS["tunas"](benchmark.accuracy, benchmark.latency_ms, target_ms)}
+    _, exact, _ = run_experiment.run_searches(benchmark, rewards, args)
+    search = Reinforce([0], **run_experiment.HYPERPARAMETERS)
+    search.search(rewards["tunas"][None], 5)
+    under = search.controller.enumerate()[0] @ (benchmark.latency_ms <= target_ms)
+    assert exact["tunas"][2, 0, 0] == pytest.approx(under, rel=1e-6)
+
+
+def test_choice_of_target():
+    """Catches a quantile of something else, or a T between 1 and 2 ms refused."""
+    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
+    for arguments, target_ms in (
+        ([], 17.0),
+        (["--target-ms", "1.5"], 1.5),
+        (["--target-quantile", "0.75"], np.quantile(benchmark.latency_ms, 0.75)),
+    ):
+        args = run_experiment.parse(arguments)
+        assert run_experiment.choose_target(args, benchmark) == target_ms
 
 
 def test_no_network_is_fast_enough(tmp_path, capfd):
