@@ -194,6 +194,7 @@ def test_truncate_cuts():
     assert nas_reward.truncate(0.8433446, 5) == "0.84334"
     assert nas_reward.truncate(0.82999, 3) == "0.829"
     assert nas_reward.truncate(0.5, 4) == "0.5000"
+    assert nas_reward.truncate(0.19, 1) == "0.1"
     assert nas_reward.truncate(0.29, 2) == "0.29"  # 0.29 * 100 is 28.999... in binary
 
 
