@@ -328,6 +328,7 @@ BAD_CONTENTS = {
     "huge": (lambda: with_value("latency_ms", 3, 10**400), "too large"),
     "zero": (lambda: with_value("accuracy", 4, 0), "not positive (row 4)"),
     "negative": (lambda: with_value("latency_ms", 5, -1.0), "not positive (row 5)"),
+    "above 1": (lambda: with_value("accuracy", 6, 1.5), "percent"),
     "percent": (lambda: scaled("accuracy", 100), "percent"),
     "seconds": (lambda: scaled("latency_ms", 0.001), "seconds"),
     "no provenance": (lambda: {**plain(), "provenance": {"name": "x"}}, "lacks source"),
@@ -373,6 +374,10 @@ def test_save_and_load(tmp_path):
     assert np.array_equal(again.accuracy, benchmark.accuracy)
     assert np.array_equal(again.latency_ms, benchmark.latency_ms)
     assert again.provenance == benchmark.provenance
+    again.accuracy[7] = 1.0  # the limits of what is plausible
+    again.latency_ms *= 0.5 / np.median(again.latency_ms)
+    nas_benchmark.save(again, path)
+    assert nas_benchmark.load(path).accuracy[7] == 1.0
     before = path.read_bytes()
     benchmark.accuracy[7] = math.nan
     with pytest.raises(BenchmarkError, match="not written"):
