@@ -93,7 +93,7 @@ def caught(mutant):
     file, _, source = mutant
     with tempfile.TemporaryDirectory() as folder:
         copy_to = Path(folder) / "main"
-        ignore = shutil.ignore_patterns(".git", ".venv", "results", "__pycache__", "*.png")
+        ignore = shutil.ignore_patterns(".git", ".venv", "results", "__pycache__")
         shutil.copytree(ROOT, copy_to, ignore=ignore)
         (copy_to / file).write_text(source)
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
