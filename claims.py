@@ -69,24 +69,15 @@ def accuracy_rise(accuracy, latency_ms, target_ms):
     return means[:, -1] - means[:, 0]
 
 
-# item, what, statistic, the paper's number per reward, what it says of the two, sign of "more"
+count_50_60, count_60_70 = count_band(0.5, 0.6), count_band(0.6, 0.7)
+
+PAIR = ("mnasnet", "proposed")
+# item, what, statistic, the paper's two numbers, what it says of the proposed reward, sign of that
 CLAIMS = (
-    (
-        *("Fig. 6", "networks of 50-60 % under T", count_band(0.5, 0.6)),
-        *({"mnasnet": 659, "proposed": 780}, "proposed finds more of 50-60 %", +1),
-    ),
-    (
-        *("Fig. 6", "networks of 60-70 % under T", count_band(0.6, 0.7)),
-        *({"mnasnet": 781, "proposed": 1004}, "proposed finds more of 60-70 %", +1),
-    ),
-    (
-        *("Fig. 7", "settles at or under T", settles_at),
-        *({"mnasnet": 4750, "proposed": 4000}, "proposed settles sooner", -1),
-    ),
-    (
-        *("Fig. 7", "accuracy rises", accuracy_rise),
-        *({"mnasnet": None, "proposed": None}, None, None),
-    ),
+    ("Fig. 6", "networks of 50-60 % under T", count_50_60, (659, 780), "finds more of 50-60 %", 1),
+    ("Fig. 6", "networks of 60-70 % under T", count_60_70, (781, 1004), "finds more of 60-70 %", 1),
+    ("Fig. 7", "settles at or under T", settles_at, (4750, 4000), "settles sooner", -1),
+    ("Fig. 7", "accuracy rises", accuracy_rise, (None, None), None, None),
 )
 
 
@@ -139,15 +130,13 @@ def ledger(found, target_ms):
         entry |= {"paper": paper, "ours": ours, "low": low, "high": high, "random": random}
         entries.append(entry | {"verdict": verdict, "per_seed": [float(v) for v in values]})
 
-    for item, what, statistic, paper, comparison, sign in CLAIMS:
+    for item, what, statistic, numbers, said, sign in CLAIMS:
         values = {name: statistic(*columns, target_ms) for name, columns in found.items()}
         random = float(np.median(values["random"])) if "random" in values else None
-        tested = [name for name in paper if name in values]
-        for name in tested:
-            claim = f"{name}: {what}"
-            add(item, claim, paper[name], values[name], random, paper[name] is None)
-        if comparison and len(tested) == 2:
+        for name, paper in zip(PAIR, numbers, strict=True):
+            if name in values:
+                add(item, f"{name}: {what}", paper, values[name], random, paper is None)
+        if said and all(name in values for name in PAIR):
             difference = sign * (values["proposed"] - values["mnasnet"])
-            paper_difference = sign * (paper["proposed"] - paper["mnasnet"])
-            add(item, comparison, paper_difference, difference, None, True)
+            add(item, f"proposed {said}", sign * (numbers[1] - numbers[0]), difference, None, True)
     return entries
