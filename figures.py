@@ -11,11 +11,9 @@ Left out: everything that is not in `samples.csv.gz` or `summary.json`; replot f
 """
 
 import matplotlib
-
-matplotlib.use("Agg")  # files only: no display is needed
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure  # without pyplot: no display, and a faster start
 
 from claims import WINDOW, settles_at, window_means
 from nas_reward import REWARDS, TABLE_1, mnasnet_slope, proposed_slope
@@ -49,8 +47,9 @@ def colour(reward):
 def fig2(path, target_ms):
     """Fig. 2: what one more millisecond costs, under each reward (slope of R by LAT)."""
     latency_ms = np.linspace(1, 1.5 * target_ms - 1, 400)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(9, 5))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9, 5))
+        axes = figure.subplots()
         for name, slope in (("mnasnet", mnasnet_slope), ("proposed", proposed_slope)):
             cost = -1000 * slope(0.7, latency_ms, target_ms)
             axes.plot(latency_ms, cost, color=colour(name), label=name)
@@ -69,8 +68,9 @@ def fig2(path, target_ms):
 def fig3(path, target_ms):
     """Fig. 3: both rewards against latency, for three accuracies, with Table 1's networks."""
     latency_ms = np.linspace(2, 1.75 * target_ms, 500)
-    with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(1, 2, figsize=(13, 5.5), sharey=True)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(13, 5.5))
+        panels = figure.subplots(1, 2, sharey=True)
         for axes, name in zip(panels, ("mnasnet", "proposed"), strict=True):
             for accuracy, style in ((0.6, ":"), (0.7, "--"), (0.8, "-")):
                 reward = REWARDS[name](accuracy, latency_ms, target_ms)
@@ -96,17 +96,16 @@ def fig6(path, found, target_ms, source):
     edges_acc = np.arange(10 * np.floor(10 * drawn_acc.min()), 100 * drawn_acc.max() + 10, 10)  # %
     step = max(1, int(np.ceil(np.ptp(drawn_ms) / 28)))  # rows of 1 ms, or more on slow devices
     edges_ms = np.arange(np.floor(drawn_ms.min()), drawn_ms.max() + step, step)
-    with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(
-            1, len(found), figsize=(1 + 6 * len(found), 10), sharey=True, squeeze=False
-        )
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(1 + 6 * len(found), 10))
+        panels = figure.subplots(1, len(found), sharey=True, squeeze=False)
         for axes, (name, (accuracy, latency_ms)) in zip(panels[0], found.items(), strict=True):
             seeds = len(accuracy)
             counts, _, _ = np.histogram2d(
                 latency_ms.ravel(), 100 * accuracy.ravel(), (edges_ms, edges_acc)
             )
             counts /= seeds  # (rows, columns), per run
-            shade = matplotlib.colors.LinearSegmentedColormap.from_list("", ("white", colour(name)))
+            shade = LinearSegmentedColormap.from_list("", ("white", colour(name)))
             axes.pcolormesh(edges_acc, edges_ms, np.sqrt(counts), cmap=shade)
             for row, column in zip(*np.nonzero(counts > 0.5), strict=True):
                 n, middle = counts[row, column], (edges_acc[column] + 5, edges_ms[row] + step / 2)
@@ -123,8 +122,9 @@ def fig6(path, found, target_ms, source):
 
 def fig7(path, found, exact, target_ms, source):
     """Fig. 7: mean accuracy and latency of each window of 250 networks, as the search goes on."""
-    with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(2, 1, figsize=(11, 9), sharex=True)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(11, 9))
+        panels = figure.subplots(2, 1, sharex=True)
         last = ({}, {})  # where each reward's line ends, per panel
         for name, columns in found.items():
             seeds, samples = columns[0].shape
@@ -162,9 +162,13 @@ VERDICT_COLOURS = {"reproduced": "#009E73", "not reproduced": "#D55E00", "undeci
 
 def claims_figure(path, entries, source):
     """The claim ledger: per claim, the paper's number, our seeds, their median and its interval."""
-    with plt.rc_context(STYLE):
-        figure, rows = plt.subplots(len(entries), 1, figsize=(13, 0.85 * len(entries) + 1.2))
-        for axes, e in zip(np.atleast_1d(rows), entries, strict=True):
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(13, 0.85 * len(entries) + 1.2), layout="none")
+        grid = {"left": 0.29, "right": 0.86, "top": 0.9, "bottom": 0.05, "hspace": 1.1}
+        if not entries:
+            figure.text(0.5, 0.3, "It makes none about these rewards.", ha="center")
+        rows = entries and figure.subplots(len(entries), squeeze=False, gridspec_kw=grid)[:, 0]
+        for axes, e in zip(rows, entries, strict=True):
             tint = VERDICT_COLOURS[e["verdict"]]
             axes.plot([e["low"], e["high"]], [0, 0], color=tint, lw=9, alpha=0.5)
             axes.plot(e["per_seed"], np.zeros(len(e["per_seed"])), "|", color="black", ms=9)
@@ -210,4 +214,3 @@ def _label_ends(axes, x, ends):
 
 def _save(figure, path):
     figure.savefig(path)
-    plt.close(figure)

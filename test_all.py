@@ -1156,6 +1156,14 @@ def test_no_network_is_fast_enough(tmp_path, capfd):
     assert json.loads((tmp_path / "summary.json").read_text())["optimum"]["target"] is None
 
 
+def test_a_reward_that_the_paper_does_not_know(tmp_path, capfd):
+    """Catches a run that fails where the ledger has nothing to say."""
+    arguments = ["--seeds", "1", "--samples", "50", "--rewards", "tunas", "--out", str(tmp_path)]
+    assert run_experiment.main(arguments) == 0
+    assert "Claim ledger" in capfd.readouterr().out
+    assert sorted(os.listdir(tmp_path)) == FILES
+
+
 def test_help_names_every_option(capsys):
     """Catches an option without help."""
     with pytest.raises(SystemExit) as stopped:
