@@ -142,7 +142,7 @@ def fetch(path, url, sha256):
             size = int(reply.headers.get("Content-Length", 0))
             while chunk := reply.read(1 << 16):
                 body += chunk
-                progress(len(body) / size if size else 0, time.perf_counter() - start)
+                progress(len(body), size, time.perf_counter() - start)
         wrong = "not the file that we know: its SHA-256 differs"
     except urllib.error.HTTPError as error:
         wrong = f"{error.code} {error.reason}"
@@ -410,7 +410,7 @@ def build_natsbench(folder, dataset, cells=N_CELLS, workers=None):
             rows.append(row)
             accuracy.append(acc)
             latency_ms.append(ms)
-            progress(len(rows) / cells, time.perf_counter() - start)
+            progress(len(rows), cells, time.perf_counter() - start)
     if cells < N_CELLS:
         return rows, accuracy, latency_ms
     return official(rows, accuracy, latency_ms, "NATS-Bench", folder, dataset)
@@ -504,7 +504,7 @@ def build_nasbench201(path, dataset, force=False, trust=False):
             rows.append(int(cell_to_row(string_to_cell(arch))))
             accuracy.append(float(facts["test-accuracy"]) / 100)
             latency_ms.append(1000 * float(api.get_latency(0, dataset, hp="200")))
-            progress(len(rows) / len(archs), time.perf_counter() - start)
+            progress(len(rows), len(archs), time.perf_counter() - start)
     except Exception as error:  # the API raises nearly anything
         reason = f"{type(error).__name__}: {error}"
         raise BenchmarkError(f"{path}: cell {len(rows)} cannot be read ({reason})") from None

@@ -65,13 +65,19 @@ def fork_context():
     return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
-def progress(share, seconds):
-    """A bar with the time left on the terminal's last line; nothing where stderr is a file."""
-    if share and sys.stderr.isatty():
-        bar = "#" * round(30 * share)
-        left = seconds / share - seconds
-        text = f"[{bar:30}] {share:4.0%}, {left:.0f} s left" if share < 1 else ""
+def progress(done, total, seconds):
+    """A bar with the time left on the terminal's last line; all done clears it.
+
+    Where stderr is a file or a pipe: a line per tenth of the work, from 10 s on.
+    """
+    if not (done and total):
+        return
+    left = f"{done / total:4.0%}, {seconds * total / done - seconds:.0f} s left"
+    if sys.stderr.isatty():
+        text = f"[{'#' * (30 * done // total):30}] {left}" if done < total else ""
         print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
+    elif seconds > 10 and 10 * done // total > 10 * (done - 1) // total:
+        print(left.strip(), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

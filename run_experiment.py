@@ -151,10 +151,11 @@ def run_searches(benchmark, rewards, args):
         missing[window] -= 1
         while shown < windows and not missing[shown]:
             ended = min((shown + 1) * WINDOW, samples)
-            progress(1, 0)  # clear the bar
+            progress(1, 1, 0)  # clear the bar
             print_window(benchmark, rows[:, :, shown * WINDOW : ended], args.target_ms, ended)
             shown += 1
-        progress(1 - missing.sum() / (windows * len(blocks)), time.perf_counter() - start)
+        total = windows * len(blocks)
+        progress(total - int(missing.sum()), total, time.perf_counter() - start)
     return dict(zip(names, rows, strict=True)), dict(zip(rewards, exact, strict=True)), seconds
 
 

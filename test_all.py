@@ -1262,6 +1262,15 @@ def test_killed_while_writing(tmp_path):
     assert files_of(tmp_path) == {"a": b"new"}
 
 
+def test_progress_in_a_pipe(capfd):
+    """Catches minutes of silence where there is no terminal, or a line for every window."""
+    for k in range(1, 101):
+        command_line.progress(k, 100, 0.3 * k)  # 30 s in all
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "40%, 18 s left"
+    assert len(lines) == 7
+
+
 def test_two_runs_into_one_folder(tmp_path):
     """Catches two runs that trip over each other's unfinished files."""
     both = [start(["--seeds", "1", "--samples", "300", "--out", tmp_path]) for _ in range(2)]
