@@ -135,7 +135,6 @@ def fetch(path, url, sha256):
     if path.exists() and sha256_of(path) == sha256:
         return
     print(f"downloading {url}", flush=True)
-    by_hand = f"fetch it by hand, save it as {short(path)}, and try again"
     body, size, start = bytearray(), 0, time.perf_counter()
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:

@@ -5,7 +5,7 @@ colour everywhere. The title names the benchmark, so that no picture travels wit
 
     name     meaning
     found    {reward: (accuracy, latency_ms)}, each (seeds, samples); accuracy in 0..1
-    exact    {reward: (accuracy, latency_ms)}, each (seeds, windows), expected under the policy
+    exact    {reward: (5, seeds, windows)}, expected under the policy; accuracy, latency_ms first
 
 Left out: everything that is not in `samples.csv.gz` or `summary.json`; replot from those at will.
 """

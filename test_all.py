@@ -1,6 +1,6 @@
 """Why to believe it. Each test's docstring names the bug that it catches.
 
-    python -m pytest -q test_all.py        about a minute
+    python -m pytest -q test_all.py        half a minute
 
 Three oracles stand behind the hand-written LSTM: a plain twin (below) that computes one run in
 loops over Python floats, central differences of that twin, and the exact policy, which can be

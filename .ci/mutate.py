@@ -101,7 +101,7 @@ def caught(mutant):
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(
-                command, cwd=copy_to, capture_output=True, timeout=120, env=environment
+                command, cwd=copy_to, capture_output=True, timeout=300, env=environment
             )
         except subprocess.TimeoutExpired:
             return True
