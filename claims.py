@@ -20,62 +20,48 @@ A direction that compares two rewards is paired: differences are taken within a 
     found        {reward: (accuracy, latency_ms)}
 """
 
+from functools import partial
+
 import numpy as np
 
 WINDOW = 250  # networks per window of Fig. 7
 SAMPLES = 5000  # networks that the paper draws per reward
-MIN_SEEDS = 5
-RESAMPLES = 10_000
-UNDECIDED = "undecided"
+MIN_SEEDS, RESAMPLES = 5, 10_000
 
 
 # --- What is counted --------------------------------------------------------------------------
 
 
 def window_means(values):
-    """Mean of each window of 250 samples: (..., samples) -> (..., windows).
-
-    The last window may be short.
-    """
+    """Mean of each window of 250: (..., samples) -> (..., windows); the last may be short."""
     starts = np.arange(0, values.shape[-1], WINDOW)
     sizes = np.diff(starts, append=values.shape[-1])
     return np.add.reduceat(values, starts, axis=-1, dtype=float) / sizes
 
 
 def settles_at(accuracy, latency_ms, target_ms):
-    """The sample from which every window's mean latency is <= T: (seeds, samples) -> (seeds,).
-
-    A run that never settles counts as settling after its last sample.
-    """
-    under = window_means(latency_ms) <= target_ms  # (seeds, windows)
-    windows_after_last_miss = np.logical_and.accumulate(under[:, ::-1], axis=1).sum(axis=1)
-    first = under.shape[1] - windows_after_last_miss  # (seeds,), in windows
-    return np.minimum(first * WINDOW, latency_ms.shape[1])
+    """The sample from which every window has a mean <= T, the last if none: -> (seeds,)."""
+    over = window_means(latency_ms) > target_ms  # (seeds, windows)
+    last_miss = (over * np.arange(1, over.shape[1] + 1)).max(axis=1)  # (seeds,), 0 if none
+    return np.minimum(last_miss * WINDOW, latency_ms.shape[1])
 
 
-def count_band(low, high):
-    """The statistic: networks with LAT <= T and low <= accuracy < high, per seed (seeds,)."""
-
-    def count(accuracy, latency_ms, target_ms):
-        inside = (accuracy >= low) & (accuracy < high) & (latency_ms <= target_ms)
-        return inside.sum(axis=1)
-
-    return count
+def count_band(low, high, accuracy, latency_ms, target_ms):
+    """Networks with LAT <= T and low <= ACC < high: (seeds, samples) -> (seeds,)."""
+    return ((accuracy >= low) & (accuracy < high) & (latency_ms <= target_ms)).sum(axis=1)
 
 
 def accuracy_rise(accuracy, latency_ms, target_ms):
     """Mean accuracy of the last window less the first, points: (seeds, samples) -> (seeds,)."""
-    means = 100 * window_means(accuracy)
-    return means[:, -1] - means[:, 0]
+    return 100 * (window_means(accuracy)[:, -1] - window_means(accuracy)[:, 0])
 
 
-count_50_60, count_60_70 = count_band(0.5, 0.6), count_band(0.6, 0.7)
-
+COUNT_50, COUNT_60 = partial(count_band, 0.5, 0.6), partial(count_band, 0.6, 0.7)
 PAIR = ("mnasnet", "proposed")
 # item, what, statistic, the paper's two numbers, what it says of the proposed reward, sign of that
 CLAIMS = (
-    ("Fig. 6", "networks of 50-60 % under T", count_50_60, (659, 780), "finds more of 50-60 %", 1),
-    ("Fig. 6", "networks of 60-70 % under T", count_60_70, (781, 1004), "finds more of 60-70 %", 1),
+    ("Fig. 6", "networks of 50-60 % under T", COUNT_50, (659, 780), "finds more of 50-60 %", 1),
+    ("Fig. 6", "networks of 60-70 % under T", COUNT_60, (781, 1004), "finds more of 60-70 %", 1),
     ("Fig. 7", "settles at or under T", settles_at, (4750, 4000), "settles sooner", -1),
     ("Fig. 7", "accuracy rises", accuracy_rise, (None, None), None, None),
 )
@@ -93,50 +79,42 @@ def bootstrap_median(values):
     return float(np.median(values)), float(low), float(high)
 
 
-def verdict_number(paper, values, low, high):
-    """Verdict on the paper's number, given ours (seeds,) and the interval of their median."""
+def verdict(paper, values, low, high):
+    """By the rules above; values (seeds,), [low, high] their interval; no paper: a direction."""
     if len(values) < MIN_SEEDS:
-        return UNDECIDED
-    if low <= paper <= high:
-        return "reproduced"
-    return UNDECIDED if min(values) <= paper <= max(values) else "not reproduced"
-
-
-def verdict_direction(values, low, high):
-    """Verdict on "above 0", given ours (seeds,) and the interval of their median."""
-    if len(values) < MIN_SEEDS:
-        return UNDECIDED
-    if low > 0:
-        return "reproduced"
-    return "not reproduced" if high <= 0 else UNDECIDED
+        return "undecided"
+    if paper is None:
+        holds, fails = low > 0, high <= 0
+    else:
+        holds, fails = low <= paper <= high, not min(values) <= paper <= max(values)
+    return "reproduced" if holds else "not reproduced" if fails else "undecided"
 
 
 def ledger(found, target_ms):
-    """All claims that the rewards in `found` allow to test, a list of dicts, in the paper's order.
+    """All claims about the rewards in `found`, a list of dicts, in the paper's order.
 
     Keys: item, claim, kind ("number" or "direction"), paper (number or None), ours (median of
     seeds), low, high (its interval), random (the median of random search), verdict, per_seed.
     """
     samples = next(iter(found.values()))[0].shape[1]
     entries = []
-
-    def add(item, claim, paper, values, random, direction):
-        ours, low, high = bootstrap_median(values)
-        if direction:
-            verdict = verdict_direction(values, low, high)
-        else:
-            verdict = verdict_number(paper, values, low, high) if samples == SAMPLES else UNDECIDED
-        entry = {"item": item, "claim": claim, "kind": "direction" if direction else "number"}
-        entry |= {"paper": paper, "ours": ours, "low": low, "high": high, "random": random}
-        entries.append(entry | {"verdict": verdict, "per_seed": [float(v) for v in values]})
-
     for item, what, statistic, numbers, said, sign in CLAIMS:
         values = {name: statistic(*columns, target_ms) for name, columns in found.items()}
-        random = float(np.median(values["random"])) if "random" in values else None
-        for name, paper in zip(PAIR, numbers, strict=True):
-            if name in values:
-                add(item, f"{name}: {what}", paper, values[name], random, paper is None)
+        median = float(np.median(values["random"])) if "random" in values else None
+        lines = [
+            (f"{name}: {what}", paper, values[name], median, paper is None)
+            for name, paper in zip(PAIR, numbers, strict=True)
+            if name in values
+        ]
         if said and all(name in values for name in PAIR):
-            difference = sign * (values["proposed"] - values["mnasnet"])
-            add(item, f"proposed {said}", sign * (numbers[1] - numbers[0]), difference, None, True)
+            paper, ours = (sign * (b - a) for a, b in (numbers, [values[name] for name in PAIR]))
+            lines.append((f"proposed {said}", paper, ours, None, True))
+        for claim, paper, per_seed, random, direction in lines:
+            ours, low, high = bootstrap_median(per_seed)
+            entry = dict(item=item, claim=claim, kind="direction" if direction else "number")
+            entry |= dict(paper=paper, ours=ours, low=low, high=high, random=random)
+            judged = verdict(None if direction else paper, per_seed, low, high)
+            fair = direction or samples == SAMPLES
+            entry |= dict(verdict=judged if fair else "undecided", per_seed=per_seed.tolist())
+            entries.append(entry)
     return entries

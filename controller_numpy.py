@@ -114,26 +114,25 @@ class Controller:
         """
         x, z, c, tanh_c, logits = self._x, self._z, self._c, self._tanh_c, self._logits
         for t in range(S):
-            _row_times_matrix(x[t], self.W, out=z[t])  # z = x W
+            np.matmul(x[t][:, None], self.W, out=z[t][:, None])  # z = x W, one row per run
             i, f, g, o = self._activate(z[t])  # (N, H) each
             np.multiply(f, c[t], out=c[t + 1])
             c[t + 1] += i * g  # c' = f c + i g
             np.tanh(c[t + 1], out=tanh_c[t])
             np.multiply(o, tanh_c[t], out=x[t + 1][:, V:-1])  # h' = o tanh(c')
-            _row_times_matrix(x[t + 1][:, V:], self.Wo, out=logits[t])  # logits = [h', 1] Wo
-            choice = (logits[t] + noise[:, t]).argmax(axis=1)  # (N,)
-            self.a[:, t] = choice
-            x[t + 1][:, :V] = self.one_hot[choice]
+            h1 = x[t + 1][:, None, V:]  # (N, 1, H+1)
+            np.matmul(h1, self.Wo, out=logits[t][:, None])  # logits = [h', 1] Wo
+            self.a[:, t] = (logits[t] + noise[:, t]).argmax(axis=1)
+            x[t + 1][:, :V] = self.one_hot[self.a[:, t]]
         return self.a
 
     # --- backward -----------------------------------------------------------------------------
 
     def gradient(self, advantage, entropy_weight):
-        """Gradient of the loss for the cells just sampled; returns `grad` (N, P).
+        """Gradient of the loss for the cells just sampled, advantage (N,) = R - b: `grad` (N, P).
 
-        advantage (N,): R - b. Each reverse line stands below the forward line that it undoes.
-        The entropy of each step is differentiated as it stands; that earlier choices also decide
-        which entropies are met later is left out, as is usual.
+        Each reverse line stands below the forward line that it undoes. Left out, as is usual:
+        that earlier choices also decide which entropies are met later.
         """
         A = advantage.astype(self.theta.dtype)[:, None, None]  # (N, 1, 1)
 
@@ -145,8 +144,8 @@ class Controller:
         dlogits = A * (p - chosen) + entropy_weight * p * (log_p + entropy)  # (N, S, K)
 
         # logits = [h', 1] Wo
-        np.matmul(_transposed(self.x[:, 1:, V:]), dlogits, out=self.dWo)
-        dh_out = dlogits @ _transposed(self.Wo[:, :-1])  # (N, S, H)
+        np.matmul(self.x[:, 1:, V:].swapaxes(1, 2), dlogits, out=self.dWo)
+        dh_out = dlogits @ self.Wo[:, :-1].swapaxes(1, 2)  # (N, S, H)
 
         # Local derivatives, all steps at once: dz = J dc for i, f, g; dz = J dh for o; dc = Jc dh
         i, f, g, o = self._split(self.z)  # (N, S, H) each
@@ -156,12 +155,12 @@ class Controller:
         Jo = self.tanh_c * o * (1 - o)  # h' = o tanh(c'),  o = sigmoid(z)
         Jc = o * (1 - self.tanh_c * self.tanh_c)
 
-        Wh_T = _transposed(self.W[:, V:-1])  # (N, 4H, H)
+        Wh_T = self.W[:, V:-1].swapaxes(1, 2)  # (N, 4H, H)
         dc = 0.0
         for t in reversed(range(S)):
             dh = dh_out[:, t]  # (N, H): h' feeds the logits,
             if t + 1 < S:  # and the next step: z = x W, x = [one-hot, h', 1]; c' = f c + i g
-                dh = dh + _row_times_matrix(self._dz[t + 1], Wh_T)
+                dh = dh + (self._dz[t + 1][:, None] @ Wh_T)[:, 0]
                 dc = dc * f[:, t + 1]
             dc = dc + dh * Jc[:, t]  # (N, H)
             di, df, dg, do = self._split(self._dz[t])
@@ -171,7 +170,7 @@ class Controller:
             np.multiply(Jo[:, t], dh, out=do)
 
         # z = x W, all steps at once
-        np.matmul(_transposed(self.x[:, :-1]), self.dz, out=self.dW)
+        np.matmul(self.x[:, :-1].swapaxes(1, 2), self.dz, out=self.dW)
         return self.grad
 
     # --- the whole policy ---------------------------------------------------------------------
@@ -181,10 +180,7 @@ class Controller:
         return np.stack([self._enumerate(n) for n in range(self.N)])
 
     def _enumerate(self, n):
-        """Run n's probability of every cell: (15625,).
-
-        Cells share beginnings, 1 + 5 + ... + 3125 = 3,906 of them: one batch B per length.
-        """
+        """Run n's: (15625,). Cells share 1 + 5 + ... + 3125 beginnings: one batch B per length."""
         Wx, Wh1 = self.W[n, :V], self.W[n, V:]  # (V, 4H), (H+1, 4H)
         h1, c = self.x[n, :1, V:], self.c[n, :1]  # (B, H+1), (B, H) with B = 1
         token = Wx[K:]  # (1, 4H): what the next token adds to z; the start token alone
@@ -206,32 +202,17 @@ def _log_softmax(logits):
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
-def _row_times_matrix(row, matrix, out=None):
-    """One row and one matrix per run: (N, A) times (N, A, B) -> (N, B), into `out` if given."""
-    if out is None:
-        return np.matmul(row[:, None], matrix)[:, 0]
-    return np.matmul(row[:, None], matrix, out=out[:, None])[:, 0]
-
-
-def _transposed(matrices):
-    """(N, A, B) -> (N, B, A), a view."""
-    return matrices.swapaxes(1, 2)
-
-
 class Adam:
     """Adam (Kingma and Ba 2015, Algorithm 1 with the faster order of its section 2).
 
-    theta (N, P) is changed in place by `step`. The moments are kept without their factors
-    1 - beta, which is the same as m / (1 - beta1) and v / (1 - beta2) of the paper.
+    `step` changes theta (N, P) in place. m and v are the paper's less their factors 1 - beta.
     """
 
     def __init__(self, theta, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
-        self.theta = theta
-        self.learning_rate, self.beta1, self.beta2 = learning_rate, beta1, beta2
-        self.epsilon = epsilon
+        self.theta, self.learning_rate, self.epsilon = theta, learning_rate, epsilon
+        self.beta1, self.beta2 = beta1, beta2
         self.m, self.v = np.zeros_like(theta), np.zeros_like(theta)  # (N, P)
-        self.work = np.empty_like(theta)
-        self.t = 0
+        self.work, self.t = np.empty_like(theta), 0
 
     def step(self, grad):
         """theta -= learning_rate * m^ / (sqrt(v^) + epsilon), for grad (N, P)."""
@@ -269,21 +250,17 @@ class Reinforce:
 
         reward (N, 15625): what each run is paid for each cell, by row.
         """
-        N = len(self.rngs)
-        runs = np.arange(N)
-        rows = np.empty((N, samples), np.int32)
+        runs = np.arange(len(self.rngs))
+        rows = np.empty((len(runs), samples), np.int32)
         noise = np.stack([rng.gumbel(size=(samples, S, K)) for rng in self.rngs], axis=1)
-        noise = noise.astype(np.float32)  # (samples, N, S, K)
-        for n in range(samples):
-            rows[:, n] = cell_to_row(self.controller.sample(noise[n]))
-            R = reward[runs, rows[:, n]]  # (N,)
-            self.learn(R)
+        for n, gumbel in enumerate(noise.astype(np.float32)):  # (N, S, K) each
+            rows[:, n] = cell_to_row(self.controller.sample(gumbel))
+            self.learn(reward[runs, rows[:, n]])
         return rows
 
     def learn(self, R):
         """One REINFORCE update from the rewards R (N,) of the cells just sampled."""
         if self.baseline is None:
             self.baseline = R.copy()
-        gradient = self.controller.gradient(R - self.baseline, self.entropy_weight)
-        self.adam.step(gradient)
+        self.adam.step(self.controller.gradient(R - self.baseline, self.entropy_weight))
         self.baseline += (1 - self.baseline_decay) * (R - self.baseline)  # moving average of R

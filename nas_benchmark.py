@@ -16,12 +16,13 @@ of 4 nodes, 0 (input) to 3 (output); each of its 6 edges carries one of 5 operat
 
 A benchmark is one pickle of plain data: accuracy (0..1) and latency (ms) of all 15,625 cells, by
 row, and its provenance. `load` refuses whatever is not exactly that, and never runs a file's code.
-
 Left out: training networks. Every accuracy here was looked up, measured or fitted beforehand.
 """
 
+import contextlib
 import pickle
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,20 +59,15 @@ def cell_to_words(cell):
 
 def string_to_cell(text):
     """The 6 operation numbers that NAS-Bench-201's string `text` names, or ValueError."""
-    try:
-        cell = [OPERATIONS.index(name) for name in re.findall(r"(\w+)~", text)]
-        if cell_to_string(cell) == text:
-            return cell
-    except (ValueError, IndexError):
-        pass  # an unknown operation, or fewer than six
-    raise ValueError(f"not an architecture string of NAS-Bench-201: {text!r}")
+    names = re.findall(r"(\w+)~", text)
+    cell = [OPERATIONS.index(name) for name in names if name in OPERATIONS]
+    if len(cell) != len(EDGES) or cell_to_string(cell) != text:
+        raise ValueError(f"not an architecture string of NAS-Bench-201: {text!r}")
+    return cell
 
 
 def live_edges(cells):
-    """Which edges lie on a way from input to output: cells (..., 6) -> (..., 6) booleans.
-
-    An edge without one ("dead") cannot change the output; a cell with none is disconnected.
-    """
+    """Edges on a way from input to output, (..., 6) -> (..., 6) booleans; all others are dead."""
     present = np.asarray(cells) != OPERATIONS.index("none")
     live = np.zeros_like(present)
     for path in PATHS:
@@ -86,124 +82,95 @@ def live_edges(cells):
 DATA = Path(__file__).resolve().parent / "data"
 SURROGATE = DATA / "nasbench201_cifar100_surrogate.pkl"  # ships with the project
 OFFICIAL = DATA / "nasbench201_cifar100.pkl"  # the user's own, made by build_benchmark.py
-PROVENANCE = (
-    *("name", "source", "dataset", "split", "epochs", "trials"),
-    *("device", "batch", "unit", "how", "built"),
-)
-REBUILD = "make it anew with build_benchmark.py"
+PROVENANCE = "name source dataset split epochs trials device batch unit how built".split()
 
 
 class BenchmarkError(UserError):
     """A file is no benchmark; the message says which file, what is wrong and what to do."""
 
 
+@contextlib.contextmanager
+def reading(path, kind, advice):
+    """Whatever goes wrong inside becomes a BenchmarkError: no `kind` at `path`, and why."""
+    try:
+        yield
+    except Exception as error:  # a damaged file can raise nearly anything
+        reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise BenchmarkError(f"{path}: no {kind} ({reason}); {advice}") from None
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads dict, list, str, int, float; a pickle that names any class or function is refused."""
+
+    allowed = ()  # or {(module, name): what stands for it}
+
+    def find_class(self, module, name):
+        if (module, name) not in self.allowed:
+            raise ValueError(f"it asks for {module}.{name}, and plain data asks for nothing")
+        return self.allowed[module, name]
+
+
 @dataclass
 class Benchmark:
     """Accuracy (15625,) in 0..1 and latency (15625,) in ms, by row, and where they come from.
 
-    `provenance` is a dict with at least the keys PROVENANCE; its "name" is a few words that stand
-    in every output, for example "surrogate".
+    provenance: a dict with the keys PROVENANCE. ValueError says what is wrong or implausible.
     """
 
     accuracy: np.ndarray
     latency_ms: np.ndarray
     provenance: dict
 
+    def __post_init__(self):
+        self.accuracy = _checked("accuracy", self.accuracy)
+        self.latency_ms = _checked("latency_ms", self.latency_ms)
+        if self.accuracy.max() > 1:
+            raise ValueError(f"accuracy reaches {self.accuracy.max():g}: percent? It must be 0..1")
+        if np.median(self.latency_ms) < 0.5:
+            raise ValueError(f"median latency {np.median(self.latency_ms):g} ms: seconds?")
+        if not set(PROVENANCE) <= set(dict(self.provenance)):
+            raise ValueError(f"its provenance lacks one of {', '.join(PROVENANCE)}")
+
     @property
     def name(self):
         return self.provenance["name"]
 
+    def __str__(self):
+        """The provenance, in lines of at most 100 columns; the hashes stay in the file."""
+        facts = [f"  {k:8} {v}" for k, v in self.provenance.items() if k != "sha256"]
+        return "\n".join(textwrap.fill(fact, 100, subsequent_indent=" " * 11) for fact in facts)
 
-class PlainUnpickler(pickle.Unpickler):
-    """Reads dict, list, str, int, float; a pickle that names any class or function is refused."""
 
-    def find_class(self, module, name):
-        raise pickle.UnpicklingError(
-            f"it asks for {module}.{name}, and plain data asks for nothing"
-        )
+def _checked(key, values):
+    """A list of 15,625 positive, finite numbers as an array (15625,), or ValueError."""
+    if not all(isinstance(value, (int, float)) for value in values):
+        raise ValueError(f"{key} is not a list of numbers")
+    values = np.array(values, float)
+    if values.shape != (N_CELLS,):
+        raise ValueError(f"{key} has {len(values):,} values instead of {N_CELLS:,}")
+    good = np.isfinite(values) & (values > 0)
+    if not good.all():
+        row = np.argmin(good)
+        raise ValueError(f"{key} must be positive and finite, not {values[row]} (row {row})")
+    return values
 
 
 def load(path=None):
-    """The benchmark in the pickle at `path`, validated; BenchmarkError says what is wrong.
+    """The benchmark in a file, else the official one if you made it, else the surrogate.
 
-    Without a path: data/nasbench201_cifar100.pkl if you made one, else the surrogate.
+    Raises BenchmarkError, which says what is wrong.
     """
-    if path is None:
-        path = OFFICIAL if OFFICIAL.exists() else SURROGATE
-    try:
+    path = path or (OFFICIAL if OFFICIAL.exists() else SURROGATE)
+    with reading(path, "benchmark", "make it anew with build_benchmark.py"):
         with open(path, "rb") as file:
             content = PlainUnpickler(file).load()
-    except FileNotFoundError:
-        raise BenchmarkError(f"{path}: no such file; {REBUILD}") from None
-    except OSError as error:
-        raise BenchmarkError(f"{path}: cannot be read ({error.strerror})") from None
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        reason = str(error) or type(error).__name__
-        raise BenchmarkError(f"{path}: not a benchmark pickle ({reason}); {REBUILD}") from None
-    try:
-        return _validated(content)
-    except (ValueError, OverflowError) as error:  # OverflowError: an integer beyond any float
-        raise BenchmarkError(f"{path}: {error}; {REBUILD}") from None
+        return Benchmark(content["accuracy"], content["latency_ms"], content["provenance"])
 
 
 def save(benchmark, path):
     """Write `benchmark` to `path` as one pickle of plain data, whole or not at all."""
-    content = {
-        "accuracy": [float(a) for a in benchmark.accuracy],
-        "latency_ms": [float(ms) for ms in benchmark.latency_ms],
-        "provenance": benchmark.provenance,
-    }
-    try:
-        _validated(content)
-    except ValueError as error:
-        raise BenchmarkError(f"{path}: not written, because {error}") from None
-    path = Path(path)
-    with whole_files(path.parent) as folder:
-        (folder / path.name).write_bytes(pickle.dumps(content, protocol=4))
-
-
-def _validated(content):
-    """The Benchmark in a pickle's `content`, or ValueError saying what is wrong with it."""
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds a {type(content).__name__} instead of a dict")
-    for key in ("accuracy", "latency_ms", "provenance"):
-        if key not in content:
-            raise ValueError(f"it has no '{key}'")
-    accuracy = _column(content, "accuracy")
-    latency_ms = _column(content, "latency_ms")
-    if accuracy.max() > 1:
-        raise ValueError(
-            f"accuracy reaches {accuracy.max():g}, which looks like percent; it must be in 0..1"
-        )
-    if np.median(latency_ms) < 0.5:
-        raise ValueError(
-            f"the median latency is {np.median(latency_ms):g} ms, which looks like seconds"
-        )
-    provenance = content["provenance"]
-    if not isinstance(provenance, dict):
-        raise ValueError(f"its provenance is a {type(provenance).__name__} instead of a dict")
-    missing = [key for key in PROVENANCE if key not in provenance]
-    if missing:
-        raise ValueError(f"its provenance lacks {', '.join(missing)}")
-    return Benchmark(accuracy, latency_ms, provenance)
-
-
-def _column(content, key):
-    """A list of 15,625 positive, finite numbers as an array (15625,), or ValueError."""
-    values = content[key]
-    if not isinstance(values, list) or not all(type(v) in (int, float) for v in values):
-        raise ValueError(f"{key} is not a list of numbers")
-    if len(values) != N_CELLS:
-        raise ValueError(f"{key} has {len(values):,} values instead of {N_CELLS:,}")
-    values = np.array(values, float)
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"{key} has a value that is not finite (row {_first(~np.isfinite(values))})"
-        )
-    if not (values > 0).all():
-        raise ValueError(f"{key} has a value that is not positive (row {_first(values <= 0)})")
-    return values
-
-
-def _first(mask):
-    return int(np.argmax(mask))
+    columns = dict(accuracy=benchmark.accuracy.tolist(), latency_ms=benchmark.latency_ms.tolist())
+    content = {**columns, "provenance": benchmark.provenance}
+    Benchmark(**content)  # ValueError if it was changed for the worse
+    with whole_files(Path(path).parent) as folder:
+        (folder / Path(path).name).write_bytes(pickle.dumps(content, protocol=4))

@@ -18,12 +18,10 @@ Reward Function", Journal of the IEIE 59(11), 2022, doi 10.5573/ieie.2022.59.11.
 
 Eq. 4 is illegible in the copy of the paper that we have; Table 1 determines it. Subtracting
 0.9 ACC from the table's "proposed" entries leaves L(8) = 1.0102, L(12) = 0.9186, L(16) = 0.7946 and
-L(24) = 0.1431, and ln(25.5 - LAT) / ln 17 gives all four to every printed digit.
-
-Eq. 4 is not unit-free: a logarithm to base T needs T > 1, and in seconds (T = 0.017) it would
-reward *slower* networks. So T <= 1 is an error, and milliseconds stand in every name.
-
-Left out: the paper gives no reason for its constants (0.9, 0.1, 1.5), and neither do we.
+L(24) = 0.1431, and ln(25.5 - LAT) / ln 17 gives all four to every printed digit. It is not
+unit-free: a logarithm to base T needs T > 1, and in seconds (T = 0.017) it would reward *slower*
+networks. So T <= 1 is an error, and milliseconds stand in every name. Left out: the paper gives no
+reason for its constants (0.9, 0.1, 1.5), and neither do we.
 """
 
 import math
@@ -64,18 +62,13 @@ def latency_reward(latency_ms, target_ms=T_MS):
 
     latency_ms (...) > 0 and target_ms > 1, both in ms; returns L (...). Raises ValueError.
     """
-    _, latency_ms = _checked(1.0, latency_ms, target_ms)
-    _check_base(target_ms)
+    _, latency_ms = _checked(1.0, latency_ms, target_ms, log_base=True)
     margin = np.maximum(1.5 * target_ms - latency_ms, 1.0)  # >= 1, so that L = 0 beyond 1.5 T - 1
     return (np.log(margin) / math.log(target_ms))[()]
 
 
 def proposed(accuracy, latency_ms, target_ms=T_MS, x=X, y=Y):
-    """R = x ACC + y L (Eq. 5).
-
-    accuracy (...) in 0..1, latency_ms (...) > 0 and target_ms > 1 in ms, x + y = 1;
-    returns R (...). Raises ValueError for anything else.
-    """
+    """R = x ACC + y L, x + y = 1 (Eq. 5). Arguments as for `mnasnet`, but target_ms > 1."""
     if not math.isclose(x + y, 1.0, abs_tol=1e-9):
         raise ValueError(f"Eq. 5 needs x + y = 1; x = {x} and y = {y} sum to {x + y}")
     accuracy, latency_ms = _checked(accuracy, latency_ms, target_ms)
@@ -84,8 +77,7 @@ def proposed(accuracy, latency_ms, target_ms=T_MS, x=X, y=Y):
 
 def proposed_slope(accuracy, latency_ms, target_ms=T_MS, y=Y):
     """dR/dLAT = -y / ((1.5 T - LAT) ln T), per ms: the slower, the steeper (Fig. 2)."""
-    _, latency_ms = _checked(accuracy, latency_ms, target_ms)
-    _check_base(target_ms)
+    _, latency_ms = _checked(accuracy, latency_ms, target_ms, log_base=True)
     margin = 1.5 * target_ms - latency_ms
     return np.where(margin >= 1.0, -y / (np.maximum(margin, 1.0) * math.log(target_ms)), 0.0)[()]
 
@@ -99,43 +91,29 @@ def mnasnet_hard(accuracy, latency_ms, target_ms=T_MS):
 
 
 def tunas(accuracy, latency_ms, target_ms=T_MS, beta=BETA):
-    """R = ACC + beta |LAT / T - 1|, the absolute reward of TuNAS (Bender et al., CVPR 2020).
-
-    Arguments as for `mnasnet`. Being faster than T costs as much as being slower.
-    """
+    """R = ACC + beta |LAT / T - 1|: faster costs as much as slower (Bender et al., CVPR 2020)."""
     accuracy, latency_ms = _checked(accuracy, latency_ms, target_ms)
     return (accuracy + beta * np.abs(latency_ms / target_ms - 1.0))[()]
 
 
-REWARDS = {  # name on the command line -> R(accuracy, latency_ms, target_ms)
-    "mnasnet": mnasnet,
-    "proposed": proposed,
-    "mnasnet_hard": mnasnet_hard,
-    "tunas": tunas,
-}
+REWARDS = {r.__name__: r for r in (mnasnet, proposed, mnasnet_hard, tunas)}  # for --rewards
 
 
 # --- What the functions refuse ----------------------------------------------------------------
 
 
-def _checked(accuracy, latency_ms, target_ms):
+def _checked(accuracy, latency_ms, target_ms, log_base=False):
     """Both as float arrays (...), or ValueError: the usual slip is a wrong unit."""
     accuracy, latency_ms = np.asarray(accuracy, float), np.asarray(latency_ms, float)
-    if not (math.isfinite(target_ms) and target_ms > 0):
+    if not 0 < target_ms < math.inf:
         raise ValueError(f"the target latency must be a positive number of ms, not {target_ms}")
+    if log_base and target_ms <= 1:
+        raise ValueError("Eq. 4 takes log_T and needs T > 1: give milliseconds, not seconds")
     if not np.all((accuracy >= 0) & (accuracy <= 1)):
         raise ValueError("accuracy must lie in 0..1 (a fraction; divide percent by 100)")
     if not np.all((latency_ms > 0) & np.isfinite(latency_ms)):
         raise ValueError("latency must be a positive, finite number of ms")
     return accuracy, latency_ms
-
-
-def _check_base(target_ms):
-    if target_ms <= 1:
-        raise ValueError(
-            f"Eq. 4 takes a logarithm to base T and needs T > 1 ms, not {target_ms}: "
-            "give T and latencies in milliseconds, not seconds"
-        )
 
 
 # --- Table 1: three pairs of networks ---------------------------------------------------------
@@ -160,24 +138,14 @@ def truncate(value, decimals):
 def table_1():
     """Table 1 recomputed: a list of dicts, one per entry, the formula's value beside the print.
 
-    `agrees` tells whether the formula, truncated to the printed decimals, is what is printed.
-    Two of the twelve entries do not agree; they are misprints (see README).
+    `agrees`: the formula, truncated to the printed decimals, is what is printed. Two are misprints.
     """
     entries = []
     for case, accuracy, latency_ms, *printed in TABLE_1:
         for reward, text in zip(("mnasnet", "proposed"), printed, strict=True):
             value = float(REWARDS[reward](accuracy, latency_ms, T_MS))
             cut = truncate(value, len(text) - 2)  # "0." precedes the decimals
-            entries.append(
-                {
-                    "case": case,
-                    "accuracy": accuracy,
-                    "latency_ms": latency_ms,
-                    "reward": reward,
-                    "printed": text,
-                    "formula": value,
-                    "truncated": cut,
-                    "agrees": cut == text,
-                }
-            )
+            entry = dict(case=case, accuracy=accuracy, latency_ms=latency_ms, reward=reward)
+            entry |= dict(printed=text, formula=value, truncated=cut, agrees=cut == text)
+            entries.append(entry)
     return entries

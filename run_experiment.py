@@ -4,13 +4,10 @@
     python run_experiment.py --quick         a look, in seconds
     python run_experiment.py --help          everything else
 
-It prints, in this order: the benchmark; Table 1, paper beside formula; each reward's optimum; one
-row per window of 250 networks; the claim ledger; the best networks found; the time. It writes
-table1.csv, fig2.png, fig3.png, fig6.png, fig7.png, claims.png, samples.csv.gz and summary.json
-to --out, all of them or none.
-
+It prints the benchmark; Table 1, paper beside formula; each reward's optimum; a row per window of
+250 networks; the claim ledger; the best networks found; the time. It writes table1.csv, fig2.png,
+fig3.png, fig6.png, fig7.png, claims.png, samples.csv.gz and summary.json to --out, all or none.
 A run's result depends on its seed and its reward alone, not on which runs are beside it.
-Left out: tuning. The hyperparameters below hold for every reward and benchmark.
 """
 
 import os
@@ -19,193 +16,143 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # our matrices are small; wo
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 import contextlib
-import csv
 import gzip
 import json
 import math
-import multiprocessing.connection
 import signal
 import sys
-import textwrap
 import time
-from pathlib import Path
 
 import numpy as np
 
 import nas_benchmark
 from claims import SAMPLES, WINDOW, ledger
-from command_line import Parser, UserError, cores, fork_context, progress, run, short, whole_files
+from command_line import CORES, WORKERS, Parser, UserError, progress, run, whole_files
 from controller_numpy import Reinforce
 from nas_benchmark import CELLS, N_CELLS, cell_to_string, cell_to_words, string_to_cell
 from nas_reward import REWARDS, T_MS, table_1
 
-HYPERPARAMETERS = {  # the paper gives none; docs/hyperparameters.md says how these were chosen
-    "hidden": 64,
-    "learning_rate": 3e-3,
-    "entropy_weight": 3e-3,
-    "baseline_decay": 0.9,
-}
 BLOCK_RUNS = 16  # runs in lockstep; more do not fit the cache of one core
 EXACT = ("accuracy", "latency_ms", "p_under_target", "reward", "entropy")
+# The paper gives no hyperparameters; docs/hyperparameters.md says how these were chosen.
+HYPERPARAMETERS = dict(hidden=64, learning_rate=3e-3, entropy_weight=3e-3, baseline_decay=0.9)
 
 
 # --- The search -------------------------------------------------------------------------------
 
 
-def search(block):
-    """Search with every reward and the block's seeds; a generator, one item per window.
+def search(seeds, args, values, columns):
+    """Search with every reward and these seeds, in lockstep; yields an item per window of 250.
 
-    block: dict of `first` (index of its first seed), `seeds` (list), `values` (rewards, 15625),
-    `columns` (15625, 3): accuracy, latency, LAT <= T, `samples` and `hyperparameters`. Yields
-    (first, window, rows (rewards, seeds, 250), exact (rewards, seeds, 5) in the order of EXACT,
-    seconds spent on searching and on enumerating).
+    values (rewards, 15625): what each reward pays; columns (15625, 3): accuracy, latency, LAT <= T.
+    Yields rows (rewards, seeds, 250), exact (rewards, seeds, 5) in the order of EXACT, and seconds.
     """
-    seeds, values, samples = block["seeds"], block["values"], block["samples"]
-    searches = Reinforce(seeds * len(values), **block["hyperparameters"])
+    searches = Reinforce(seeds * len(values), **args.hyperparameters)
     paid = np.repeat(values, len(seeds), axis=0)  # (N, 15625): every seed with each reward
     shape = (len(values), len(seeds), -1)
-    for window, start in enumerate(range(0, samples, WINDOW)):
-        began = time.perf_counter()
-        rows = searches.search(paid, min(WINDOW, samples - start))  # (N, 250)
-        searched = time.perf_counter()
-        exact = []
+    for start in range(0, args.samples, WINDOW):
+        began, exact = time.perf_counter(), []
+        rows = searches.search(paid, min(WINDOW, args.samples - start))  # (N, 250)
+        seconds = time.perf_counter() - began
         for value, p in zip(paid, searches.controller.enumerate(), strict=True):
             entropy = -(p * np.log(np.maximum(p, 1e-30))).sum()
-            exact.append([*(p @ block["columns"]), p @ value, entropy])
-        spent = np.array([searched - began, time.perf_counter() - searched])
-        yield block["first"], window, rows.reshape(shape), np.reshape(exact, shape), spent
+            exact.append([*(p @ columns), p @ value, entropy])
+        yield rows.reshape(shape), np.reshape(exact, shape), seconds
 
 
-def search_in_parallel(blocks, workers):
-    """What `search` yields for every block, in the order in which it is ready."""
-    if workers == 1 or len(blocks) == 1:
-        for block in blocks:
-            yield from search(block)
-        return
-    context, pipes = fork_context(), {}
-    for k in range(min(workers, len(blocks))):
-        receiver, sender = context.Pipe(duplex=False)
-        unused = [*pipes, receiver]  # a forked worker has these too, and could not see us die
-        task = (blocks[k::workers], sender, unused)
-        pipes[receiver] = context.Process(target=work, args=task, daemon=True)
-        pipes[receiver].start()
+def search_in_parallel(blocks, args, *common):
+    """Per window, a list: what `search` yields for each block of seeds."""
+    receivers = []
+    for k in range(min(args.workers, len(blocks))):
+        receiver, sender = WORKERS.Pipe(duplex=False)
+        receivers.append(receiver)
+        task = (sender, receivers, blocks[k :: args.workers], args, *common)
+        WORKERS.Process(target=work, args=task, daemon=True).start()
         sender.close()
-    while pipes:
-        for receiver in multiprocessing.connection.wait(list(pipes)):
+    for _ in range(0, args.samples, WINDOW):
+        items = [None] * len(blocks)
+        for k, receiver in enumerate(receivers):
             try:
-                yield receiver.recv()
-            except EOFError:  # the worker has ended
-                process = pipes.pop(receiver)
-                process.join()
-                if process.exitcode:
-                    why = f"a worker process died (exit code {process.exitcode}); out of memory?"
-                    raise UserError(f"{why} Try fewer --workers") from None
+                items[k :: args.workers] = receiver.recv()
+            except EOFError:
+                raise UserError("a worker process died; out of memory? Fewer --workers?") from None
+        yield items
 
 
-def work(blocks, sender, unused):
+def work(sender, receivers, blocks, *common):
     """A worker's life: search all its blocks, send what each window brings."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-    for receiver in unused:
+    for receiver in receivers:  # a forked worker has them too, and could not see the parent die
         receiver.close()
     with contextlib.suppress(BrokenPipeError):  # the parent is gone: so go
-        for block in blocks:
-            for item in search(block):
-                sender.send(item)
+        for items in zip(*(search(block, *common) for block in blocks), strict=True):
+            sender.send(items)
 
 
 def run_searches(benchmark, rewards, args):
-    """All searches, a row printed per window; returns (rows, exact, seconds).
+    """All searches, a row printed per window; returns (rows, exact, seconds over all cores).
 
-    rows {reward or "random": (seeds, samples)}, exact {reward: (5, seeds, windows)},
-    seconds [searching, enumerating], summed over cores.
+    rows {reward or "random": (seeds, samples)}, exact {reward: (5, seeds, windows)}.
     """
-    samples, names = args.samples, [*rewards, "random"]
-    seeds = list(range(args.first_seed, args.first_seed + args.seeds))
-    under = benchmark.latency_ms <= args.target_ms
-    common = {
-        "values": np.stack(list(rewards.values())),
-        "columns": np.column_stack([benchmark.accuracy, benchmark.latency_ms, under]),
-        "samples": samples,
-        "hyperparameters": {name: getattr(args, name) for name in HYPERPARAMETERS},
-    }
+    names, seeds = [*rewards, "random"], list(range(args.first_seed, args.first_seed + args.seeds))
     size = max(1, min(-(-args.seeds // args.workers), BLOCK_RUNS // len(rewards)))  # in seeds
-    blocks = [
-        {**common, "first": first, "seeds": seeds[first : first + size]}
-        for first in range(0, args.seeds, size)
-    ]
-    windows = -(-samples // WINDOW)
-    rows = np.empty((len(names), args.seeds, samples), np.int32)
-    exact = np.empty((len(rewards), len(EXACT), args.seeds, windows))
-    seconds = np.zeros(2)
-    for k, seed in enumerate(seeds):  # uniform random search, from a stream of its own
-        rows[-1, k] = np.random.default_rng([seed, 1]).integers(N_CELLS, size=samples)
-
+    blocks = [seeds[k : k + size] for k in range(0, args.seeds, size)]
+    under = benchmark.latency_ms <= args.target_ms
+    columns = np.column_stack([benchmark.accuracy, benchmark.latency_ms, under])
+    # Uniform random search draws from a stream of its own.
+    random = [np.random.default_rng([s, 1]).integers(N_CELLS, size=args.samples) for s in seeds]
+    rows, exact = np.stack([np.array(random, np.int32)] * len(names)), []
     print_window_header(names)
-    missing = np.full(windows, len(blocks))  # blocks that have yet to finish each window
-    shown, start = 0, time.perf_counter()
-    for first, window, block_rows, block_exact, spent in search_in_parallel(blocks, args.workers):
-        these = slice(first, first + block_rows.shape[1])
-        rows[:-1, these, window * WINDOW : (window + 1) * WINDOW] = block_rows
-        exact[:, :, these, window] = block_exact.swapaxes(1, 2)
-        seconds += spent
-        missing[window] -= 1
-        while shown < windows and not missing[shown]:
-            ended = min((shown + 1) * WINDOW, samples)
-            progress(1, 1, 0)  # clear the bar
-            print_window(benchmark, rows[:, :, shown * WINDOW : ended], args.target_ms, ended)
-            shown += 1
-        total = windows * len(blocks)
-        progress(total - int(missing.sum()), total, time.perf_counter() - start)
-    return dict(zip(names, rows, strict=True)), dict(zip(rewards, exact, strict=True)), seconds
+    seconds, start, end = 0.0, time.perf_counter(), 0
+    for items in search_in_parallel(blocks, args, np.stack(list(rewards.values())), columns):
+        begin, end = end, min(end + WINDOW, args.samples)
+        rows[:-1, :, begin:end] = np.concatenate([item[0] for item in items], axis=1)
+        exact.append(np.concatenate([item[1] for item in items], axis=1))
+        seconds += sum(item[2] for item in items)
+        progress(1, 1, 0)  # clear the bar
+        print_window(benchmark, rows[:, :, begin:end], args.target_ms, end)
+        progress(end, args.samples, time.perf_counter() - start)
+    exact = dict(zip(rewards, np.transpose(exact, (1, 3, 2, 0)), strict=True))
+    return dict(zip(names, rows, strict=True)), exact, seconds
 
 
 # --- What came of it --------------------------------------------------------------------------
 
 
 def cell_facts(benchmark, row, target_ms):
-    """What to know of one cell, by row; None if `row` is None."""
-    if row is None:
-        return None
-    return {
-        "arch": cell_to_string(CELLS[row]),
-        "accuracy": float(benchmark.accuracy[row]),
-        "latency_ms": float(benchmark.latency_ms[row]),
-        "meets_target": bool(benchmark.latency_ms[row] <= target_ms),
-    }
+    """What to know of one cell, by row, as a dict."""
+    accuracy, latency_ms = float(benchmark.accuracy[row]), float(benchmark.latency_ms[row])
+    facts = dict(arch=cell_to_string(CELLS[row]), accuracy=accuracy, latency_ms=latency_ms)
+    return facts | {"meets_target": latency_ms <= target_ms}
 
 
-def most_accurate_under(benchmark, rows, target_ms):
-    """The row, among `rows` (n,), of the most accurate cell with LAT <= T; None if none is."""
+def best_under(benchmark, rows, target_ms):
+    """The facts of the most accurate cell with LAT <= T among `rows` (n,); None if none is."""
     rows = rows[benchmark.latency_ms[rows] <= target_ms]
-    return int(rows[np.argmax(benchmark.accuracy[rows])]) if len(rows) else None
+    best = rows[np.argmax(benchmark.accuracy[rows])] if len(rows) else None
+    return None if best is None else cell_facts(benchmark, best, target_ms)
 
 
 def optimum_of(benchmark, rewards, target_ms):
-    """Each reward's best cell of all, and ("target") the most accurate cell with LAT <= T."""
+    """Each reward's best cell of all, and the most accurate cell with LAT <= T."""
     optimum = {}
     for name, values in rewards.items():
-        optimum[name] = cell_facts(benchmark, int(np.argmax(values)), target_ms)
+        optimum[name] = cell_facts(benchmark, np.argmax(values), target_ms)
         optimum[name]["reward"] = float(values.max())
-    best = most_accurate_under(benchmark, np.arange(N_CELLS), target_ms)
-    return optimum | {"target": cell_facts(benchmark, best, target_ms)}
+    return optimum | {"best_under_T": best_under(benchmark, np.arange(N_CELLS), target_ms)}
 
 
 def best_found_by(benchmark, rows, rewards, target_ms):
     """Per reward, and for random search: the most accurate cell under T that its runs drew.
 
-    `accuracy_per_seed`: the best of each seed; `reward_regret`: the optimum's reward less the
-    best reward drawn, the median over seeds. None where nothing under T was drawn.
+    `reward_regret`: the optimum's reward less the best reward drawn, the median over seeds.
     """
     found = {}
     for name, drawn in rows.items():  # drawn (seeds, samples)
-        best = [most_accurate_under(benchmark, row, target_ms) for row in (drawn.ravel(), *drawn)]
-        over_all, *per_seed = (cell_facts(benchmark, row, target_ms) for row in best)
-        found[name] = over_all
-        if over_all:
-            over_all["accuracy_per_seed"] = [cell and cell["accuracy"] for cell in per_seed]
-        if over_all and name in rewards:
+        found[name] = best_under(benchmark, drawn.ravel(), target_ms)
+        if found[name] and name in rewards:
             reached = rewards[name][drawn].max(axis=1)  # (seeds,)
-            over_all["reward_regret"] = float(rewards[name].max() - np.median(reached))
+            found[name]["reward_regret"] = float(rewards[name].max() - np.median(reached))
     return found
 
 
@@ -218,11 +165,7 @@ def heading(text):
 
 def print_benchmark(benchmark, target_ms):
     heading(f"Benchmark: {benchmark.name}")
-    for key, value in benchmark.provenance.items():
-        if key not in ("name", "sha256"):  # the hashes are long; they stand in summary.json
-            if isinstance(value, dict):
-                value = ", ".join(f"{k} {v}" for k, v in value.items())
-            print(textwrap.fill(f"  {key:8} {value}", 100, subsequent_indent=" " * 11))
+    print(benchmark)
     share = (benchmark.latency_ms <= target_ms).mean()
     print(f"  T        {target_ms:g} ms; {share:.1%} of the {N_CELLS:,} cells are that fast")
 
@@ -230,33 +173,30 @@ def print_benchmark(benchmark, target_ms):
 def print_table_1(entries):
     heading("Table 1: rewards as printed in the paper, beside the formula (T = 17 ms)")
     print("  case  accuracy  latency  reward     printed    formula")
+    line = "  ({case}) {accuracy:8.0%} {latency_ms:5.0f} ms  {reward:9}  {printed:9}  {formula:.6f}"
     for e in entries:
-        remark = "" if e["agrees"] else f"  misprint: the formula gives {e['truncated']}"
-        print(
-            f"  ({e['case']})   {e['accuracy']:6.0%}  {e['latency_ms']:4.0f} ms  {e['reward']:9}"
-            f"  {e['printed']:9}  {e['formula']:.6f}{remark}"
-        )
+        remark = "" if e["agrees"] else "  misprint: the formula gives {truncated}"
+        print((line + remark).format(**e))
     agree = sum(e["agrees"] for e in entries)
     print(f"  {agree} of {len(entries)} agree as truncated; the others are misprints of the paper")
 
 
 def print_cells(title, cells):
-    """A line for each (label, what cell_facts says or None)."""
+    """A line for each of cells {name: what cell_facts says, or None}."""
     heading(title)
-    print(f"  {'':22}  accuracy   latency  meets T  0->1 0->2 1->2 0->3 1->3 2->3")
-    for label, cell in cells:
-        if cell is None:
-            print(f"  {label:22}  no cell under T")
-            continue
-        words = cell_to_words(string_to_cell(cell["arch"]))
-        meets = "yes" if cell["meets_target"] else "no"
-        facts = f"{cell['accuracy']:8.2%}  {cell['latency_ms']:5.2f} ms  {meets:7}  {words}"
-        print(f"  {label:22}  {facts}")
+    print(f"  {'':12}  accuracy   latency  meets T  0->1 0->2 1->2 0->3 1->3 2->3")
+    for name, cell in cells.items():
+        facts = "no cell under T"
+        if cell:
+            facts = f"{cell['accuracy']:8.2%}  {cell['latency_ms']:5.2f} ms"
+            facts += f"  {'yes' if cell['meets_target'] else 'no':7}  "
+            facts += cell_to_words(string_to_cell(cell["arch"]))
+        print(f"  {name:12}  {facts}")
 
 
 def print_window_header(names):
     heading(f"Search: each row is a window of {WINDOW} networks, mean over seeds (Fig. 7)")
-    print("          " + "".join(f"  {name:^16}" for name in names))
+    print(("          " + "".join(f"  {name:^16}" for name in names)).rstrip())
     print("  networks" + "  acc %    ms  <=T" * len(names) + "   <=T: seeds whose mean is")
 
 
@@ -276,9 +216,9 @@ def print_ledger(entries, args):
     for e in entries:
         paper = "> 0" if e["paper"] is None else f"{e['paper']:,}"
         random = "" if e["random"] is None else f"{e['random']:,.4g}"
-        ours, low, high = (f"{e[key]:,.4g}" for key in ("ours", "low", "high"))
+        interval = f"[{e['low']:,.4g}, {e['high']:,.4g}]"
         print(
-            f"  {e['item']} {e['claim']:37} {paper:>6} {ours:>7} {f'[{low}, {high}]':>15}"
+            f"  {e['item']} {e['claim']:37} {paper:>6} {e['ours']:>7,.4g} {interval:>15}"
             f" {random:>6}  {e['verdict']}"
         )
     for e in entries:
@@ -293,10 +233,8 @@ def print_ledger(entries, args):
 
 
 def write_table_1(path, entries):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, entries[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(entries)
+    lines = [entries[0].keys(), *(e.values() for e in entries)]
+    path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
 
 
 def write_samples(path, benchmark, rows, rewards, first_seed):
@@ -318,47 +256,31 @@ def write_samples(path, benchmark, rows, rewards, first_seed):
 
 def parse(argv):
     """The options as a namespace, or UserError."""
-    parser = Parser(
-        description="Search NAS-Bench-201 with two rewards and check the paper's claims."
-    )
-    target = parser.add_mutually_exclusive_group()
-    add = parser.add_argument
+    parser = Parser(description="Search NAS-Bench-201 with two rewards; check the paper's claims.")
+    target, add = parser.add_mutually_exclusive_group(), parser.add_argument
     add("--benchmark", metavar="PATH", help="a file of build_benchmark.py (default: surrogate)")
     add("--rewards", default="mnasnet,proposed", help=f"some of {', '.join(REWARDS)}")
     add("--seeds", type=int, metavar="N", help="searches per reward (default: 8)")
-    add("--first-seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
+    add("--first-seed", type=int, default=0, metavar="N", help="number of the first (default: 0)")
     add("--samples", type=int, metavar="N", help=f"networks per search (default: {SAMPLES})")
     target.add_argument("--target-ms", type=float, metavar="T", help="latency wanted (default: 17)")
     text = "T as the latency that this share of all cells meets, say 0.75"
     target.add_argument("--target-quantile", type=float, metavar="Q", help=text)
-    add("--out", type=Path, default=Path("results"), help="folder for results (default: results)")
-    add("--workers", type=int, metavar="N", default=cores(), help="processes (default: all cores)")
+    add("--out", metavar="DIR", default="results", help="folder for results (default: results)")
+    add("--workers", type=int, metavar="N", default=CORES, help="processes (default: all cores)")
     add("--quick", action="store_true", help="2 seeds and 1,000 networks unless you say otherwise")
-    for name, value in HYPERPARAMETERS.items():
-        text = f"of the controller (default: {value:g})"
-        add(f"--{name.replace('_', '-')}", type=type(value), default=value, metavar="X", help=text)
     args = parser.parse_args(argv)
     seeds, samples = (2, 1000) if args.quick else (8, SAMPLES)
     args.seeds = seeds if args.seeds is None else args.seeds
     args.samples = samples if args.samples is None else args.samples
-    args.rewards = args.rewards.split(",")
-    for name, holds, rule in (
-        ("seeds", args.seeds >= 1, "at least 1"),
-        ("samples", args.samples >= 1, "at least 1"),
-        ("workers", args.workers >= 1, "at least 1"),
-        ("first-seed", args.first_seed >= 0, "at least 0"),
-        ("target-quantile", 0 < (args.target_quantile or 0.5) < 1, "between 0 and 1"),
-        ("hidden", args.hidden >= 1, "at least 1"),
-        ("learning-rate", 0 < args.learning_rate < math.inf, "above 0"),
-        ("entropy-weight", 0 <= args.entropy_weight < math.inf, "at least 0"),
-        ("baseline-decay", 0 <= args.baseline_decay < 1, "at least 0 and below 1"),
-        ("rewards", set(args.rewards) <= set(REWARDS), f"some of {', '.join(REWARDS)}"),
-        ("rewards", len(set(args.rewards)) == len(args.rewards), "different from each other"),
-    ):
-        if not holds:
-            given = getattr(args, name.replace("-", "_"))
-            given = ",".join(given) if name == "rewards" else given
-            raise UserError(f"--{name} must be {rule}, not {given}")
+    for name, least in dict(seeds=1, first_seed=0, samples=1, workers=1).items():
+        if getattr(args, name) < least:
+            raise UserError(f"--{name.replace('_', '-')} must be at least {least}")
+    if not 0 < (args.target_quantile or 0.5) < 1:
+        raise UserError("--target-quantile must be between 0 and 1")
+    args.rewards, args.hyperparameters = args.rewards.split(","), HYPERPARAMETERS
+    if not set(args.rewards) <= set(REWARDS) or len(set(args.rewards)) < len(args.rewards):
+        raise UserError(f"--rewards must be some of {', '.join(REWARDS)}, each once")
     return args
 
 
@@ -374,31 +296,23 @@ def choose_target(args, benchmark):
 
 def experiment(argv):
     """The whole experiment, from command line to files."""
-    args = parse(argv)
+    start, args = time.perf_counter(), parse(argv)
     benchmark = nas_benchmark.load(args.benchmark)
     T = args.target_ms = choose_target(args, benchmark)
+    columns = (benchmark.accuracy, benchmark.latency_ms)
+    rewards = {name: REWARDS[name](*columns, T) for name in args.rewards}
     with whole_files(args.out) as folder:
         print_benchmark(benchmark, T)
-        entries = table_1()
-        print_table_1(entries)
-        columns = (benchmark.accuracy, benchmark.latency_ms)
-        rewards = {name: REWARDS[name](*columns, T) for name in args.rewards}
+        print_table_1(table_1())
         optimum = optimum_of(benchmark, rewards, T)
-        labels = {"target": "best under T"}
-        cells = [(labels.get(name, f"optimum of {name}"), c) for name, c in optimum.items()]
-        print_cells("Optimum: the best of all cells, by each reward", cells)
-
-        clock = {"start": time.perf_counter()}  # what has ended -> when
+        print_cells("Optimum: the best of all cells, by each reward", optimum)
         rows, exact, seconds = run_searches(benchmark, rewards, args)
-        clock["search"] = time.perf_counter()
         found = {name: tuple(column[drawn] for column in columns) for name, drawn in rows.items()}
         claims = ledger(found, T)
         print_ledger(claims, args)
         best_found = best_found_by(benchmark, rows, rewards, T)
-        cells = [(f"found by {name}", cell) for name, cell in best_found.items()]
-        cells.append(("the benchmark's best", optimum["target"]))
+        cells = best_found | {"of all cells": optimum["best_under_T"]}
         print_cells(f"Best network found under T = {T:g} ms, over all seeds", cells)
-        clock["ledger"] = time.perf_counter()
 
         import figures  # here, for matplotlib takes longer to import than --help should take
 
@@ -407,40 +321,20 @@ def experiment(argv):
         figures.fig6(folder / "fig6.png", found, T, benchmark.name)
         figures.fig7(folder / "fig7.png", found, exact, T, benchmark.name)
         figures.claims_figure(folder / "claims.png", claims, benchmark.name)
-        clock["figures"] = time.perf_counter()
-        write_table_1(folder / "table1.csv", entries)
+        write_table_1(folder / "table1.csv", table_1())
         write_samples(folder / "samples.csv.gz", benchmark, rows, rewards, args.first_seed)
-        clock["files"] = time.perf_counter()
-
-        networks = len(rewards) * args.seeds * args.samples
-        wall = dict(zip(list(clock)[1:], np.diff(list(clock.values())).tolist(), strict=True))
-        timing = {
-            "searches": len(rewards) * args.seeds,
-            "networks": networks,
-            "us_per_sample": 1e6 * seconds[0] / networks,
-            "core_seconds": {"search": seconds[0], "enumeration": seconds[1]},
-            "wall_seconds": wall,
-        }
-        policy = {name: dict(zip(EXACT, exact[name].tolist(), strict=True)) for name in rewards}
+        networks = rows["random"].size * len(rewards)
+        us, wall = 1e6 * seconds / networks, time.perf_counter() - start
         settings = {k: v for k, v in vars(args).items() if k not in ("benchmark", "out", "quick")}
-        summary = {
-            "benchmark": benchmark.provenance,
-            "settings": settings,
-            "table1": entries,
-            "optimum": optimum,
-            "claims": claims,
-            "best_found": best_found,
-            "policy": policy,
-            "timing": timing,
-        }
-        (folder / "summary.json").write_text(json.dumps(summary, indent=1, allow_nan=False))
+        summary = dict(benchmark=benchmark.provenance, settings=settings, table1=table_1())
+        summary |= dict(optimum=optimum, claims=claims, best_found=best_found)
+        summary |= dict(timing=dict(us_per_sample=us, search_s=seconds, wall_s=wall))
+        policy = {name: dict(zip(EXACT, exact[name].tolist(), strict=True)) for name in rewards}
+        text = json.dumps(summary | {"policy": policy}, indent=1, allow_nan=False)
+        (folder / "summary.json").write_text(text)
     heading("Time")
-    wall = ", ".join(f"{name} {s:.1f} s" for name, s in wall.items())
-    print(f"  results in {short(args.out)}/")
-    print(f"  wall time: {wall}")
-    speed = f"{timing['us_per_sample']:.1f} us per sample and run"
-    print(f"  core time: search {seconds[0]:.1f} s, enumeration of the policies {seconds[1]:.1f} s")
-    print(f"  {timing['searches']} searches, {networks:,} networks, {speed}")
+    print(f"  {networks:,} networks by REINFORCE, {us:.1f} us per sample and run")
+    print(f"  {wall:.1f} s in all; results in {args.out}/")
 
 
 def main(argv=None):
