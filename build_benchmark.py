@@ -33,7 +33,7 @@ import numpy as np
 
 import nas_benchmark
 from command_line import CORES, WORKERS, Parser, UserError, progress, run, whole_files
-from nas_benchmark import CELLS, DATA, N_CELLS, OPERATIONS, Benchmark, PlainUnpickler, reading
+from nas_benchmark import CELLS, DATA, N_CELLS, OPERATIONS, Benchmark, load_plain, reading
 
 DATASETS = {  # dataset -> (its column in the public CSV, NAS-Bench-201's name of its test set)
     "cifar10": ("CIFAR10TestAccuracy200Epochs", "ori-test"),
@@ -130,7 +130,7 @@ def read_latency(path):
     """
     with reading(path, "latency of all cells", "fetch it again"), zipfile.ZipFile(path) as file:
         (member,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
-        return by_row(range(N_CELLS), PlainUnpickler(file.open(member)).load())
+        return by_row(range(N_CELLS), load_plain(file.open(member)))
 
 
 def build_tables(path, device, dataset):
@@ -214,26 +214,15 @@ def kendall_tau(a, b):
 # --- The official NATS-Bench folder -----------------------------------------------------------
 
 
-def _scalar(dtype, raw):
-    """What a pickled NumPy number is made of, for plain numbers only."""
-    if dtype.kind not in "fiu":
-        raise ValueError(f"a number of type {dtype}")
-    return np.frombuffer(raw, dtype)[0].item()
-
-
-class CellUnpickler(PlainUnpickler):
-    """Reads plain data and NumPy numbers; whatever else a pickle names is refused."""
-
-    allowed = dict.fromkeys(
-        [(f"numpy.{m}.multiarray", "scalar") for m in ("core", "_core")], _scalar
-    )
-    allowed |= {("collections", "OrderedDict"): dict, ("numpy", "dtype"): np.dtype}
+ALLOWED = {("collections", "OrderedDict"): dict, ("numpy", "dtype"): np.dtype}  # in a cell's file
+for core in ("core", "_core"):  # NumPy's numbers, before and since its version 2
+    ALLOWED[f"numpy.{core}.multiarray", "scalar"] = lambda kind, raw: np.frombuffer(raw, kind)[0]
 
 
 def read_natsbench_cell(path, dataset="cifar100"):
     """(accuracy in 0..1, latency in ms) of one cell's file NNNNNN.pickle.pbz2 of NATS-Bench.
 
-    200 epochs, test set, mean over trials. Raises BenchmarkError if that cannot be read.
+    200 epochs, test set, mean over trials. Raises UserError if that cannot be read.
     """
     return _read_natsbench_cell(path, dataset)[1:]
 
@@ -241,7 +230,7 @@ def read_natsbench_cell(path, dataset="cifar100"):
 def _read_natsbench_cell(path, dataset):
     """The same, preceded by the cell's row."""
     with reading(path, "cell of NATS-Bench", "unpack the folder again"), bz2.open(path) as file:
-        info = CellUnpickler(file).load()["200"]
+        info = load_plain(file, ALLOWED)["200"]
         trials = [info["all_results"][dataset, seed] for seed in info["dataset_seed"][dataset]]
         last = f"{DATASETS[dataset][1]}@{trials[0]['epochs'] - 1}"
         accuracy = np.mean([trial["eval_acc1es"][last] for trial in trials]) / 100
@@ -252,7 +241,7 @@ def _read_natsbench_cell(path, dataset):
 def build_natsbench(path, dataset):
     """The Benchmark in the folder NATS-tss-v1_0-3ffb9-simple, read in parallel.
 
-    Raises BenchmarkError naming the first cell that is missing or bad.
+    Raises UserError naming the first cell that is missing or bad.
     """
     paths = [path / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
     read, cells, start = partial(_read_natsbench_cell, dataset=dataset), [], time.perf_counter()

@@ -126,18 +126,14 @@ def fig7(path, found, exact, target_ms, source):
             below.plot(settled, 0 * settled + target_ms, "|", ms=20, mew=2.5, color=colour(name))
         above.set_ylabel("mean accuracy (%)")
         below.set_ylabel("mean latency (ms)")
-        below.set_xlabel(
-            "networks drawn\nthick: drawn, median and 80 % of seeds; thin: expected under the "
-            "exact policy; | where a seed settles"
-        )
+        thick = "thick: drawn, median and 80 % of seeds; thin: expected under the exact policy; "
+        below.set_xlabel(f"networks drawn\n{thick}| where a seed settles")
 
 
 def claims_figure(path, entries, source):
     """The claim ledger: per claim, the paper's number, our seeds, their median and its interval."""
-    title = (
-        "The paper's claims: diamond, the paper; bar, 95 % interval of our median (dot); ticks, "
-    )
-    title = f"{title}seeds\non {source}" if entries else "No claim is about these rewards"
+    title = "Claims: diamond, the paper; ticks, our seeds; dot and bar, their median and its 95 %"
+    title = f"{title} interval\non {source}" if entries else "No claim is about these rewards"
     grid = {"left": 0.29, "right": 0.86, "top": 0.9, "bottom": 0.05, "hspace": 1.1}
     rows, size = max(1, len(entries)), (13, 0.85 * len(entries) + 1.2)
     with picture(path, title, size, rows, layout="none", gridspec_kw=grid) as panels:
@@ -150,10 +146,8 @@ def claims_figure(path, entries, source):
                 axes.axvline(0, color="black", lw=1)
             if e["paper"] is not None:
                 axes.plot(e["paper"], 0, "D", color="black", mfc="none", ms=11, mew=2)
-            axes.margins(0.08)
-            axes.set_yticks([])
+            axes.set(yticks=[], xmargin=0.08)
             axes.spines["left"].set_visible(False)
-            axes.tick_params(labelsize=10)
             across = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
             axes.annotate(e["claim"], (-0.02, 0.5), ha="right", **across)
             axes.annotate(e["verdict"], (1.02, 0.5), color=tint, weight="bold", **across)
@@ -161,14 +155,11 @@ def claims_figure(path, entries, source):
 
 def _mark_target(axes, target_ms, horizontal=False):
     """A dashed line at T, named."""
-    text, line = f" T = {target_ms:.4g} ms", dict(color="black", ls="--", lw=1.5)
-    if horizontal:
-        axes.axhline(target_ms, **line)
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        axes.annotate(text, (0, target_ms), xycoords=("axes fraction", "data"), bbox=box)
-    else:
-        axes.axvline(target_ms, **line)
-        axes.annotate(text, (target_ms, axes.get_ylim()[1]), va="top")
+    line, at = (axes.axhline, (0, target_ms)) if horizontal else (axes.axvline, (target_ms, 1))
+    line(target_ms, color="black", ls="--", lw=1.5)
+    where = ("axes fraction", "data") if horizontal else ("data", "axes fraction")
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    axes.annotate(f" T = {target_ms:.4g} ms", at, xycoords=where, va="top", bbox=box)
 
 
 def _label_ends(axes, x, ends):

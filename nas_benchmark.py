@@ -85,29 +85,29 @@ OFFICIAL = DATA / "nasbench201_cifar100.pkl"  # the user's own, made by build_be
 PROVENANCE = "name source dataset split epochs trials device batch unit how built".split()
 
 
-class BenchmarkError(UserError):
-    """A file is no benchmark; the message says which file, what is wrong and what to do."""
-
-
 @contextlib.contextmanager
 def reading(path, kind, advice):
-    """Whatever goes wrong inside becomes a BenchmarkError: no `kind` at `path`, and why."""
+    """Whatever goes wrong inside becomes a UserError: no `kind` at `path`, why, what to do."""
     try:
         yield
     except Exception as error:  # a damaged file can raise nearly anything
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        raise BenchmarkError(f"{path}: no {kind} ({reason}); {advice}") from None
+        raise UserError(f"{path}: no {kind} ({reason}); {advice}") from None
 
 
-class PlainUnpickler(pickle.Unpickler):
-    """Reads dict, list, str, int, float; a pickle that names any class or function is refused."""
+def load_plain(file, allowed=()):
+    """What a pickle of dict, list, str, int, float holds; one that names anything is refused.
 
-    allowed = ()  # or {(module, name): what stands for it}
+    Unless it is `allowed`, {(module, name): what to use}: so no file can run code of its own.
+    """
 
-    def find_class(self, module, name):
-        if (module, name) not in self.allowed:
-            raise ValueError(f"it asks for {module}.{name}, and plain data asks for nothing")
-        return self.allowed[module, name]
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module, name):
+            if (module, name) not in allowed:
+                raise ValueError(f"it asks for {module}.{name}, and plain data asks for nothing")
+            return allowed[module, name]
+
+    return Unpickler(file).load()
 
 
 @dataclass
@@ -124,10 +124,10 @@ class Benchmark:
     def __post_init__(self):
         self.accuracy = _checked("accuracy", self.accuracy)
         self.latency_ms = _checked("latency_ms", self.latency_ms)
-        if self.accuracy.max() > 1:
-            raise ValueError(f"accuracy reaches {self.accuracy.max():g}: percent? It must be 0..1")
-        if np.median(self.latency_ms) < 0.5:
-            raise ValueError(f"median latency {np.median(self.latency_ms):g} ms: seconds?")
+        if (most := self.accuracy.max()) > 1:
+            raise ValueError(f"accuracy reaches {most:g}: percent? It must lie in 0..1")
+        if (median := np.median(self.latency_ms)) < 0.5:
+            raise ValueError(f"the median latency is {median:g} ms: seconds?")
         if not set(PROVENANCE) <= set(dict(self.provenance)):
             raise ValueError(f"its provenance lacks one of {', '.join(PROVENANCE)}")
 
@@ -158,13 +158,12 @@ def _checked(key, values):
 def load(path=None):
     """The benchmark in a file, else the official one if you made it, else the surrogate.
 
-    Raises BenchmarkError, which says what is wrong.
+    Raises UserError, which says what is wrong.
     """
     path = path or (OFFICIAL if OFFICIAL.exists() else SURROGATE)
-    with reading(path, "benchmark", "make it anew with build_benchmark.py"):
-        with open(path, "rb") as file:
-            content = PlainUnpickler(file).load()
-        return Benchmark(content["accuracy"], content["latency_ms"], content["provenance"])
+    advice = "make it anew with build_benchmark.py"
+    with reading(path, "benchmark", advice), open(path, "rb") as file:
+        return Benchmark(**load_plain(file))
 
 
 def save(benchmark, path):

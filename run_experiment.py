@@ -244,11 +244,10 @@ def write_samples(path, benchmark, rows, rewards, first_seed):
     with gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as file:  # no date: same bytes
         file.write(b"reward,seed,sample,arch,accuracy,latency_ms,reward_value\n")
         for name, drawn in rows.items():
-            values = rewards[name].tolist() if name in rewards else [""] * N_CELLS
-            ends = [f"{fact},{value}\n" for fact, value in zip(facts, values, strict=True)]
-            for seed, seed_rows in enumerate(drawn.tolist(), first_seed):
-                lines = [f"{name},{seed},{n},{ends[row]}" for n, row in enumerate(seed_rows, 1)]
-                file.write("".join(lines).encode())
+            paid = rewards[name].tolist() if name in rewards else [""] * N_CELLS
+            for seed, cells in enumerate(drawn.tolist(), first_seed):
+                for n, row in enumerate(cells, 1):
+                    file.write(f"{name},{seed},{n},{facts[row]},{paid[row]}\n".encode())
 
 
 # --- Command line -----------------------------------------------------------------------------
@@ -260,45 +259,44 @@ def parse(argv):
     target, add = parser.add_mutually_exclusive_group(), parser.add_argument
     add("--benchmark", metavar="PATH", help="a file of build_benchmark.py (default: surrogate)")
     add("--rewards", default="mnasnet,proposed", help=f"some of {', '.join(REWARDS)}")
-    add("--seeds", type=int, metavar="N", help="searches per reward (default: 8)")
+    add("--seeds", type=int, default=8, metavar="N", help="searches per reward (default: 8)")
     add("--first-seed", type=int, default=0, metavar="N", help="number of the first (default: 0)")
-    add("--samples", type=int, metavar="N", help=f"networks per search (default: {SAMPLES})")
-    target.add_argument("--target-ms", type=float, metavar="T", help="latency wanted (default: 17)")
+    add("--samples", type=int, default=SAMPLES, metavar="N", help="networks each (default: 5000)")
+    text = "the latency wanted, in ms (default: 17), or"
+    target.add_argument("--target-ms", type=float, default=T_MS, metavar="T", help=text)
     text = "T as the latency that this share of all cells meets, say 0.75"
     target.add_argument("--target-quantile", type=float, metavar="Q", help=text)
-    add("--out", metavar="DIR", default="results", help="folder for results (default: results)")
-    add("--workers", type=int, metavar="N", default=CORES, help="processes (default: all cores)")
-    add("--quick", action="store_true", help="2 seeds and 1,000 networks unless you say otherwise")
+    add("--out", default="results", metavar="DIR", help="folder for results (default: results)")
+    add("--workers", type=int, default=CORES, metavar="N", help="processes (default: all cores)")
+    add("--quick", action="store_true", help="a look: --seeds 2 --samples 1000")
     args = parser.parse_args(argv)
-    seeds, samples = (2, 1000) if args.quick else (8, SAMPLES)
-    args.seeds = seeds if args.seeds is None else args.seeds
-    args.samples = samples if args.samples is None else args.samples
+    if args.quick:
+        args.seeds, args.samples = 2, 1000
     for name, least in dict(seeds=1, first_seed=0, samples=1, workers=1).items():
         if getattr(args, name) < least:
             raise UserError(f"--{name.replace('_', '-')} must be at least {least}")
-    if not 0 < (args.target_quantile or 0.5) < 1:
-        raise UserError("--target-quantile must be between 0 and 1")
     args.rewards, args.hyperparameters = args.rewards.split(","), HYPERPARAMETERS
     if not set(args.rewards) <= set(REWARDS) or len(set(args.rewards)) < len(args.rewards):
         raise UserError(f"--rewards must be some of {', '.join(REWARDS)}, each once")
+    if not 0 < (args.target_quantile or 0.5) < 1:
+        raise UserError("--target-quantile must be between 0 and 1")
     return args
 
 
 def choose_target(args, benchmark):
-    """T in ms: as given, or the quantile of the benchmark's latency, or the paper's 17 ms."""
-    target_ms = T_MS if args.target_ms is None else args.target_ms
+    """T in ms, set in `args`: the quantile of the benchmark's latency, or --target-ms."""
     if args.target_quantile is not None:
-        target_ms = float(np.quantile(benchmark.latency_ms, args.target_quantile))
-    if not 1 < target_ms < math.inf:
-        raise UserError(f"T must be above 1 ms (Eq. 4 takes its logarithm), not {target_ms:g} ms")
-    return target_ms
+        args.target_ms = float(np.quantile(benchmark.latency_ms, args.target_quantile))
+    if not 1 < args.target_ms < math.inf:
+        raise UserError(f"T must be above 1 ms, not {args.target_ms:g} ms: it is Eq. 4's base")
+    return args.target_ms
 
 
 def experiment(argv):
     """The whole experiment, from command line to files."""
     start, args = time.perf_counter(), parse(argv)
     benchmark = nas_benchmark.load(args.benchmark)
-    T = args.target_ms = choose_target(args, benchmark)
+    T = choose_target(args, benchmark)
     columns = (benchmark.accuracy, benchmark.latency_ms)
     rewards = {name: REWARDS[name](*columns, T) for name in args.rewards}
     with whole_files(args.out) as folder:
