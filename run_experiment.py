@@ -268,10 +268,11 @@ def parse(argv):
     target.add_argument("--target-quantile", type=float, metavar="Q", help=text)
     add("--out", default="results", metavar="DIR", help="folder for results (default: results)")
     add("--workers", type=int, default=CORES, metavar="N", help="processes (default: all cores)")
-    add("--quick", action="store_true", help="a look: --seeds 2 --samples 1000")
+    text = "a look: --seeds 2 --samples 1000, unless you say otherwise"
+    add("--quick", action="store_true", help=text)
+    if parser.parse_args(argv).quick:
+        parser.set_defaults(seeds=2, samples=1000)
     args = parser.parse_args(argv)
-    if args.quick:
-        args.seeds, args.samples = 2, 1000
     for name, least in dict(seeds=1, first_seed=0, samples=1, workers=1).items():
         if getattr(args, name) < least:
             raise UserError(f"--{name.replace('_', '-')} must be at least {least}")

@@ -33,13 +33,14 @@ SYMBOLS = {"reproduced": "yes", "not reproduced": "no", "undecided": "?"}
 DEVICES = ("1080ti_256", "titan_rtx_256", "1080ti_32", "pixel3", "raspi4")
 
 
-def run(benchmark, *options):
+def run(benchmark, *options, **hyperparameters):
     """Search as `run_experiment.py *options` does; returns (T, mean reward at the end, claims).
 
     The mean reward (2, seeds) is that of the last window, per reward and seed.
     """
-    args = run_experiment.parse(map(str, options))
-    args.target_ms = run_experiment.choose_target(args, benchmark)
+    args = run_experiment.parse(list(map(str, options)))
+    args.hyperparameters = args.hyperparameters | hyperparameters
+    run_experiment.choose_target(args, benchmark)
     rewards = {
         name: REWARDS[name](benchmark.accuracy, benchmark.latency_ms, args.target_ms)
         for name in args.rewards
@@ -65,9 +66,9 @@ def hyperparameters():
     for hidden, rate, entropy, decay in grid:
         if hidden != 64 and decay != 0.95:
             continue
-        options = ["--hidden", hidden, "--learning-rate", rate, "--entropy-weight", entropy]
-        options += ["--baseline-decay", decay, "--first-seed", 100]
-        _, reached, claims = run(benchmark, *options)
+        setting = dict(hidden=hidden, learning_rate=rate, entropy_weight=entropy)
+        setting["baseline_decay"] = decay
+        _, reached, claims = run(benchmark, "--first-seed", 100, **setting)
         per_seed = reached.mean(axis=0)  # (seeds,), mean of the two rewards
         error = per_seed.std(ddof=1) / len(per_seed) ** 0.5
         header = ["H", "learning rate", "entropy", "decay", "reward, last window", "s.e."]
