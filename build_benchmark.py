@@ -126,8 +126,7 @@ def read_accuracy(path, dataset):
 def read_latency(path):
     """Latency (15625,) in ms by NAS-Bench-201 index, from a device file, without torch.
 
-    The file is what torch.save makes of a list: a zip that holds the list's pickle.
-    """
+    The file is what torch.save makes of a list: a zip that holds the list's pickle."""
     with reading(path, "latency of all cells", "fetch it again"), zipfile.ZipFile(path) as file:
         (member,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
         return by_row(range(N_CELLS), load_plain(file.open(member)))
@@ -136,8 +135,7 @@ def read_latency(path):
 def build_tables(path, device, dataset):
     """The Benchmark of measured accuracy on `dataset` and measured latency on `device`.
 
-    path: a folder with the two files; None downloads them. Raises UserError.
-    """
+    path: a folder with the two files; None downloads them. Raises UserError."""
     if device not in devices():
         raise UserError(f"no device '{device}'; see build_benchmark.py tables --list")
     line, name = devices()[device], f"latency/{device}.pt"
@@ -222,8 +220,7 @@ for core in ("core", "_core"):  # NumPy's numbers, before and since its version 
 def read_natsbench_cell(path, dataset="cifar100"):
     """(accuracy in 0..1, latency in ms) of one cell's file NNNNNN.pickle.pbz2 of NATS-Bench.
 
-    200 epochs, test set, mean over trials. Raises UserError if that cannot be read.
-    """
+    200 epochs, test set, mean over trials. Raises UserError if that cannot be read."""
     return _read_natsbench_cell(path, dataset)[1:]
 
 
@@ -241,8 +238,7 @@ def _read_natsbench_cell(path, dataset):
 def build_natsbench(path, dataset):
     """The Benchmark in the folder NATS-tss-v1_0-3ffb9-simple, read in parallel.
 
-    Raises UserError naming the first cell that is missing or bad.
-    """
+    Raises UserError naming the first cell that is missing or bad."""
     paths = [path / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
     read, cells, start = partial(_read_natsbench_cell, dataset=dataset), [], time.perf_counter()
     with WORKERS.Pool(CORES) as pool:
@@ -279,8 +275,7 @@ def check_memory(path, force):
 def build_nasbench201(path, dataset, force=False, trust=False):
     """The Benchmark in an official .pth file, by the nas-bench-201 package's API.
 
-    torch loads it without running its code, unless you `trust` it. Raises UserError.
-    """
+    torch loads it without running its code, unless you `trust` it. Raises UserError."""
     try:
         import torch
         from nas_201_api import NASBench201API

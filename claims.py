@@ -17,8 +17,7 @@ A direction that compares two rewards is paired: differences are taken within a 
     name         meaning                                                       shape
     accuracy     of every network that a reward's searches drew, in 0..1       (seeds, samples)
     latency_ms   its latency                                                   (seeds, samples)
-    found        {reward: (accuracy, latency_ms)}
-"""
+    found        {reward: (accuracy, latency_ms)}"""
 
 from functools import partial
 
@@ -94,8 +93,7 @@ def ledger(found, target_ms):
     """All claims about the rewards in `found`, a list of dicts, in the paper's order.
 
     Keys: item, claim, kind ("number" or "direction"), paper (number or None), ours (median of
-    seeds), low, high (its interval), random (the median of random search), verdict, per_seed.
-    """
+    seeds), low, high (its interval), random (the median of random search), verdict, per_seed."""
     samples = next(iter(found.values()))[0].shape[1]
     entries = []
     for item, what, statistic, numbers, said, sign in CLAIMS:

@@ -59,8 +59,7 @@ def progress(done, total, seconds):
 def whole_files(folder):
     """Yield an empty temporary folder; what was written there moves to `folder` at the end.
 
-    On an error, Ctrl-C or kill on the way, `folder` keeps what it had. Raises OSError.
-    """
+    On an error, Ctrl-C or kill on the way, `folder` keeps what it had. Raises OSError."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:

@@ -32,8 +32,7 @@ of a single search, drop the letter N.
     dA       derivative of the loss by A, for any A         as A
 
 LSTM: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. REINFORCE:
-Williams 1992. Adam: Kingma and Ba 2015. Left out: layers, attention, batches, PPO.
-"""
+Williams 1992. Adam: Kingma and Ba 2015. Left out: layers, attention, batches, PPO."""
 
 import numpy as np
 
@@ -45,15 +44,12 @@ INIT_RANGE = 0.1  # weights start in U(-0.1, 0.1); biases at 0, the forget gate'
 
 
 class Controller:
-    """N independent LSTM policies over cells, one per random generator in `rngs`.
+    """N LSTM policies over cells, one per generator in `rngs`; float64 is for checking gradients.
 
-    `theta` (N, P) holds all parameters; W and Wo are views into it, dW and dWo into `grad` (N, P).
-    dtype float32 is for speed, float64 for checking gradients.
-    """
+    W and Wo are views into `theta` (N, P), all parameters, as dW and dWo are into `grad` (N, P)."""
 
     def __init__(self, rngs, hidden=64, dtype=np.float32):
-        N, H = len(rngs), hidden
-        self.N, self.H = N, H
+        self.N, self.H = N, H = len(rngs), hidden
         self.theta = np.empty((N, (V + H + 1) * 4 * H + (H + 1) * K), dtype)
         self.grad = np.zeros_like(self.theta)
         self.W, self.Wo = self._views(self.theta)
@@ -64,17 +60,13 @@ class Controller:
         self.W[:, -1, H : 2 * H] = 1.0  # remember by default
         self.Wo[:, -1] = 0.0
 
-        def zeros(steps, *shape):
-            """All steps (N, steps, ...), and each step (N, ...) as a view, contiguous in memory."""
-            each = np.zeros((steps, N, *shape), dtype)
-            return each.swapaxes(0, 1), list(each)
+        def zeros(steps, width):
+            """(N, steps, width), in memory step by step: each step (N, width) is contiguous."""
+            return np.zeros((steps, N, width), dtype).swapaxes(0, 1)
 
-        self.x, self._x = zeros(S + 1, V + H + 1)
-        self.c, self._c = zeros(S + 1, H)
-        self.tanh_c, self._tanh_c = zeros(S, H)
-        self.z, self._z = zeros(S, 4 * H)  # each z is replaced by the gate that it opens
-        self.logits, self._logits = zeros(S, K)
-        self.dz, self._dz = zeros(S, 4 * H)
+        self.x, self.c, self.tanh_c = zeros(S + 1, V + H + 1), zeros(S + 1, H), zeros(S, H)
+        self.z = zeros(S, 4 * H)  # each z is replaced by the gate that it opens
+        self.dz, self.logits = zeros(S, 4 * H), zeros(S, K)
         self.h = self.x[:, :, V:-1]  # (N, S+1, H); h[:, 0] and c[:, 0] are 0 unless you set them
         self.x[:, 0, K] = 1.0  # the start token
         self.x[:, :, -1] = 1.0  # what multiplies the bias
@@ -90,12 +82,9 @@ class Controller:
         return flat[:, :cut].reshape(N, V + H + 1, 4 * H), flat[:, cut:].reshape(N, H + 1, K)
 
     def _activate(self, z):
-        """i, f, o = sigmoid(z) and g = tanh(z), in place, for z (..., 4H) in the order i f g o.
-
-        One tanh serves all four, as sigmoid(z) = 1/2 + tanh(z/2) / 2. Returns four (..., H).
-        """
+        """i, f, o = sigmoid(z) and g = tanh(z), in place, for z (..., 4H): four views (..., H)."""
         z *= self.scale
-        np.tanh(z, out=z)
+        np.tanh(z, out=z)  # one tanh serves all four: sigmoid(z) = 1/2 + tanh(z/2) / 2
         z *= self.scale
         z += self.shift
         return self._split(z)
@@ -108,22 +97,19 @@ class Controller:
     # --- forward ------------------------------------------------------------------------------
 
     def sample(self, noise):
-        """Draw one cell per run; returns a (N, S) and keeps what `gradient` needs.
+        """Draw one cell per run, a (N, S), from Gumbel noise (N, S, K).
 
-        noise (N, S, K): Gumbel noise, for argmax(logits + noise) is a draw from softmax(logits).
-        """
-        x, z, c, tanh_c, logits = self._x, self._z, self._c, self._tanh_c, self._logits
+        For argmax(logits + noise) is a draw from softmax(logits). Keeps what `gradient` needs."""
+        x, z, h, c, tanh_c, logits = self.x, self.z, self.h, self.c, self.tanh_c, self.logits
         for t in range(S):
-            np.matmul(x[t][:, None], self.W, out=z[t][:, None])  # z = x W, one row per run
-            i, f, g, o = self._activate(z[t])  # (N, H) each
-            np.multiply(f, c[t], out=c[t + 1])
-            c[t + 1] += i * g  # c' = f c + i g
-            np.tanh(c[t + 1], out=tanh_c[t])
-            np.multiply(o, tanh_c[t], out=x[t + 1][:, V:-1])  # h' = o tanh(c')
-            h1 = x[t + 1][:, None, V:]  # (N, 1, H+1)
-            np.matmul(h1, self.Wo, out=logits[t][:, None])  # logits = [h', 1] Wo
-            self.a[:, t] = (logits[t] + noise[:, t]).argmax(axis=1)
-            x[t + 1][:, :V] = self.one_hot[self.a[:, t]]
+            np.matmul(x[:, t, None], self.W, out=z[:, t, None])  # z = x W
+            i, f, g, o = self._activate(z[:, t])  # (N, H) each
+            c[:, t + 1] = f * c[:, t] + i * g  # c' = f c + i g
+            tanh_c[:, t] = np.tanh(c[:, t + 1])
+            h[:, t + 1] = o * tanh_c[:, t]  # h' = o tanh(c')
+            np.matmul(x[:, t + 1, None, V:], self.Wo, out=logits[:, t, None])  # logits = [h', 1] Wo
+            self.a[:, t] = (logits[:, t] + noise[:, t]).argmax(axis=1)
+            x[:, t + 1, :V] = self.one_hot[self.a[:, t]]
         return self.a
 
     # --- backward -----------------------------------------------------------------------------
@@ -132,8 +118,7 @@ class Controller:
         """Gradient of the loss for the cells just sampled, advantage (N,) = R - b: `grad` (N, P).
 
         Each reverse line stands below the forward line that it undoes. Left out, as is usual:
-        that earlier choices also decide which entropies are met later.
-        """
+        that earlier choices also decide which entropies are met later."""
         A = advantage.astype(self.theta.dtype)[:, None, None]  # (N, 1, 1)
 
         # loss = -A log p[a] - w E
@@ -160,14 +145,10 @@ class Controller:
         for t in reversed(range(S)):
             dh = dh_out[:, t]  # (N, H): h' feeds the logits,
             if t + 1 < S:  # and the next step: z = x W, x = [one-hot, h', 1]; c' = f c + i g
-                dh = dh + (self._dz[t + 1][:, None] @ Wh_T)[:, 0]
+                dh = dh + (self.dz[:, t + 1, None] @ Wh_T)[:, 0]
                 dc = dc * f[:, t + 1]
             dc = dc + dh * Jc[:, t]  # (N, H)
-            di, df, dg, do = self._split(self._dz[t])
-            np.multiply(Ji[:, t], dc, out=di)
-            np.multiply(Jf[:, t], dc, out=df)
-            np.multiply(Jg[:, t], dc, out=dg)
-            np.multiply(Jo[:, t], dh, out=do)
+            self.dz[:, t] = np.hstack([Ji[:, t] * dc, Jf[:, t] * dc, Jg[:, t] * dc, Jo[:, t] * dh])
 
         # z = x W, all steps at once
         np.matmul(self.x[:, :-1].swapaxes(1, 2), self.dz, out=self.dW)
@@ -203,10 +184,7 @@ def _log_softmax(logits):
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015, Algorithm 1 with the faster order of its section 2).
-
-    `step` changes theta (N, P) in place. m and v are the paper's less their factors 1 - beta.
-    """
+    """Adam (Kingma and Ba 2015) on theta (N, P); m and v are theirs less the factors 1 - beta."""
 
     def __init__(self, theta, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
         self.theta, self.learning_rate, self.epsilon = theta, learning_rate, epsilon
@@ -232,11 +210,10 @@ class Adam:
 
 
 class Reinforce:
-    """N searches in lockstep: controller, optimiser, baseline and random stream of each.
+    """Searches in lockstep, one per integer in `seeds`.
 
-    seeds: one integer per run. Runs with the same seed start from the same weights and draw the
-    same noise, whatever their rewards: the comparison of two rewards is paired.
-    """
+    Runs with the same seed start from the same weights and draw the same noise, whatever their
+    rewards: the comparison of two rewards is paired."""
 
     def __init__(self, seeds, hidden, learning_rate, entropy_weight, baseline_decay):
         self.rngs = [np.random.default_rng(seed) for seed in seeds]
@@ -248,8 +225,7 @@ class Reinforce:
     def search(self, reward, samples):
         """Draw `samples` cells per run, learning from each; returns rows (N, samples).
 
-        reward (N, 15625): what each run is paid for each cell, by row.
-        """
+        reward (N, 15625): what each run is paid for each cell, by row."""
         runs = np.arange(len(self.rngs))
         rows = np.empty((len(runs), samples), np.int32)
         noise = np.stack([rng.gumbel(size=(samples, S, K)) for rng in self.rngs], axis=1)

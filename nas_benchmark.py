@@ -16,8 +16,7 @@ of 4 nodes, 0 (input) to 3 (output); each of its 6 edges carries one of 5 operat
 
 A benchmark is one pickle of plain data: accuracy (0..1) and latency (ms) of all 15,625 cells, by
 row, and its provenance. `load` refuses whatever is not exactly that, and never runs a file's code.
-Left out: training networks. Every accuracy here was looked up, measured or fitted beforehand.
-"""
+Left out: training networks. Every accuracy here was looked up, measured or fitted beforehand."""
 
 import contextlib
 import pickle
@@ -98,8 +97,7 @@ def reading(path, kind, advice):
 def load_plain(file, allowed=()):
     """What a pickle of dict, list, str, int, float holds; one that names anything is refused.
 
-    Unless it is `allowed`, {(module, name): what to use}: so no file can run code of its own.
-    """
+    Unless it is `allowed`, {(module, name): what to use}: so no file can run code of its own."""
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module, name):
@@ -114,8 +112,7 @@ def load_plain(file, allowed=()):
 class Benchmark:
     """Accuracy (15625,) in 0..1 and latency (15625,) in ms, by row, and where they come from.
 
-    provenance: a dict with the keys PROVENANCE. ValueError says what is wrong or implausible.
-    """
+    provenance: a dict with the keys PROVENANCE. ValueError says what is wrong or implausible."""
 
     accuracy: np.ndarray
     latency_ms: np.ndarray
@@ -158,8 +155,7 @@ def _checked(key, values):
 def load(path=None):
     """The benchmark in a file, else the official one if you made it, else the surrogate.
 
-    Raises UserError, which says what is wrong.
-    """
+    Raises UserError, which says what is wrong."""
     path = path or (OFFICIAL if OFFICIAL.exists() else SURROGATE)
     advice = "make it anew with build_benchmark.py"
     with reading(path, "benchmark", advice), open(path, "rb") as file:

@@ -21,8 +21,7 @@ Eq. 4 is illegible in the copy of the paper that we have; Table 1 determines it.
 L(24) = 0.1431, and ln(25.5 - LAT) / ln 17 gives all four to every printed digit. It is not
 unit-free: a logarithm to base T needs T > 1, and in seconds (T = 0.017) it would reward *slower*
 networks. So T <= 1 is an error, and milliseconds stand in every name. Left out: the paper gives no
-reason for its constants (0.9, 0.1, 1.5), and neither do we.
-"""
+reason for its constants (0.9, 0.1, 1.5), and neither do we."""
 
 import math
 
@@ -40,8 +39,7 @@ def mnasnet(accuracy, latency_ms, target_ms=T_MS, alpha=ALPHA, beta=BETA):
     """R = ACC * (LAT / T)^w, w = alpha if LAT <= T else beta (Eq. 2-3).
 
     accuracy (...) in 0..1, latency_ms (...) > 0 and target_ms > 0 in ms; returns R (...).
-    Raises ValueError for anything else. Only the ratio LAT / T matters here.
-    """
+    Raises ValueError for anything else. Only the ratio LAT / T matters here."""
     accuracy, latency_ms = _checked(accuracy, latency_ms, target_ms)
     w = np.where(latency_ms <= target_ms, alpha, beta)
     return (accuracy * (latency_ms / target_ms) ** w)[()]
@@ -60,8 +58,7 @@ def mnasnet_slope(accuracy, latency_ms, target_ms=T_MS, alpha=ALPHA, beta=BETA):
 def latency_reward(latency_ms, target_ms=T_MS):
     """L = log_T(1.5 T - LAT) if LAT <= 1.5 T - 1 else 0 (Eq. 4); L(T/2) = 1, L(1.5 T - 1) = 0.
 
-    latency_ms (...) > 0 and target_ms > 1, both in ms; returns L (...). Raises ValueError.
-    """
+    latency_ms (...) > 0 and target_ms > 1, both in ms; returns L (...). Raises ValueError."""
     _, latency_ms = _checked(1.0, latency_ms, target_ms, log_base=True)
     margin = np.maximum(1.5 * target_ms - latency_ms, 1.0)  # >= 1, so that L = 0 beyond 1.5 T - 1
     return (np.log(margin) / math.log(target_ms))[()]

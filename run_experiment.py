@@ -7,8 +7,7 @@
 It prints the benchmark; Table 1, paper beside formula; each reward's optimum; a row per window of
 250 networks; the claim ledger; the best networks found; the time. It writes table1.csv, fig2.png,
 fig3.png, fig6.png, fig7.png, claims.png, samples.csv.gz and summary.json to --out, all or none.
-A run's result depends on its seed and its reward alone, not on which runs are beside it.
-"""
+A run's result depends on its seed and its reward alone, not on which runs are beside it."""
 
 import os
 
@@ -92,8 +91,7 @@ def work(sender, receivers, blocks, *common):
 def run_searches(benchmark, rewards, args):
     """All searches, a row printed per window; returns (rows, exact, seconds over all cores).
 
-    rows {reward or "random": (seeds, samples)}, exact {reward: (5, seeds, windows)}.
-    """
+    rows {reward or "random": (seeds, samples)}, exact {reward: (5, seeds, windows)}."""
     names, seeds = [*rewards, "random"], list(range(args.first_seed, args.first_seed + args.seeds))
     size = max(1, min(-(-args.seeds // args.workers), BLOCK_RUNS // len(rewards)))  # in seeds
     blocks = [seeds[k : k + size] for k in range(0, args.seeds, size)]
@@ -145,8 +143,7 @@ def optimum_of(benchmark, rewards, target_ms):
 def best_found_by(benchmark, rows, rewards, target_ms):
     """Per reward, and for random search: the most accurate cell under T that its runs drew.
 
-    `reward_regret`: the optimum's reward less the best reward drawn, the median over seeds.
-    """
+    `reward_regret`: the optimum's reward less the best reward drawn, the median over seeds."""
     found = {}
     for name, drawn in rows.items():  # drawn (seeds, samples)
         found[name] = best_under(benchmark, drawn.ravel(), target_ms)

@@ -5,8 +5,7 @@
 Three oracles stand behind the hand-written LSTM: a plain twin (below) that computes one run in
 loops over Python floats, central differences of that twin, and the exact policy, which can be
 written down because the space is small. PyTorch is a fourth where it is installed.
-Tests against the real tables run where ../shared/reference is, and say so where it is not.
-"""
+Tests against the real tables run where ../shared/reference is, and say so where it is not."""
 
 import ast
 import bz2
@@ -340,8 +339,7 @@ def sigmoid(z):
 def twin(theta, H, h, c, actions):
     """One run's LSTM in loops over floats: the logits (S lists of K) for the given actions.
 
-    theta: the P parameters of one run; h, c: initial states, H floats each.
-    """
+    theta: the P parameters of one run; h, c: initial states, H floats each."""
     W = [theta[r * 4 * H : (r + 1) * 4 * H] for r in range(V + H + 1)]
     start = (V + H + 1) * 4 * H
     Wo = [theta[start + r * K : start + (r + 1) * K] for r in range(H + 1)]
@@ -419,8 +417,7 @@ def test_forward_equals_the_twin():
 def test_backward_equals_central_differences():
     """Catches every wrong gradient: each parameter, all steps, states not 0, both signs of A.
 
-    And buffers that carry something over from one update to the next.
-    """
+    And buffers that carry something over from one update to the next."""
     controller, advantages = random_controller(), np.array([0.8, -1.3, 0.1])
     adam = Adam(controller.theta, 0.05)
     for seed in (1, 2, 3):
@@ -853,8 +850,7 @@ def test_blocks_and_workers_change_nothing():
 def test_exact_policy_and_a_network_exactly_at_the_target():
     """Catches expectations of another window, run or quantity, and < where the paper has <=.
 
-    T is here a latency that many cells have, to the last bit; seed 1's search is done again.
-    """
+    T is here a latency that many cells have, to the last bit; seed 1's search is done again."""
     at_target = float(np.median(SURROGATE.latency_ms))
     under = SURROGATE.latency_ms <= at_target
     assert (SURROGATE.latency_ms == at_target).sum() > 10
@@ -1054,8 +1050,7 @@ def test_two_runs_in_one_folder_with_an_odd_name(tmp_path):
 def tables(tmp_path_factory):
     """A folder with made-up public tables: the CSV in shuffled order, and one device's latency.
 
-    Returns (folder, index order of the rows, accuracy by row, latency by row).
-    """
+    Returns (folder, index order of the rows, accuracy by row, latency by row)."""
     folder, rng = tmp_path_factory.mktemp("tables"), np.random.default_rng(0)
     order = rng.permutation(N_CELLS)  # row of each NAS-Bench-201 index
     accuracy, latency_ms = rng.uniform(0.1, 0.7, N_CELLS), rng.uniform(2, 30, N_CELLS)
