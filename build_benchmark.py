@@ -35,11 +35,11 @@ import nas_benchmark
 from command_line import CORES, WORKERS, Parser, UserError, progress, run, whole_files
 from nas_benchmark import CELLS, DATA, N_CELLS, OPERATIONS, Benchmark, load_plain, reading
 
-DATASETS = {  # dataset -> (its column in the public CSV, NAS-Bench-201's name of its test set)
-    "cifar10": ("CIFAR10TestAccuracy200Epochs", "ori-test"),
-    "cifar100": ("CIFAR100TestAccuracy200Epochs", "x-test"),
-    "ImageNet16-120": ("ImageNetTestAccuracy200Epochs", "x-test"),
-}
+DATASETS = {
+    "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100",
+    "ImageNet16-120": "ImageNet",
+}  # in the CSV
 
 
 def row_of(text):
@@ -69,13 +69,12 @@ CSV_REPOSITORY = "v-tao/nats-bench-landscape/b307ae5fe6e8d7043cd4fe7d1c353228827
 LATENCY_REPOSITORY = "HayeonLee/HELP/45f70eb92d0d735970a33b608d1544ad3c52f285/data/nasbench201"
 SERVER = os.environ.get("NAS_TABLES_SERVER", "https://raw.githubusercontent.com")
 CACHE = DATA / "cache"  # holds what a --from folder holds
-DEVICES_CSV = DATA / "devices.csv"  # the 27 devices: kind, hardware, batch, SHA-256 of the file
 TIMEOUT_S = 30
 
 
 def devices():
-    """{device: its line of data/devices.csv as a dict}"""
-    with open(DEVICES_CSV, newline="", encoding="utf-8") as file:
+    """{device: its kind, hardware, batch and the SHA-256 of its file}, from data/devices.csv."""
+    with open(DATA / "devices.csv", encoding="utf-8") as file:
         return {line["device"]: line for line in csv.DictReader(file)}
 
 
@@ -120,24 +119,21 @@ def read_accuracy(path, dataset):
     with reading(path, "table of NAS-Bench-201", "fetch it again"), open(path) as file:
         lines = list(csv.DictReader(file))
         rows = [row_of(line["ArchitectureString"]) for line in lines]
-        return rows, by_row(rows, [float(line[DATASETS[dataset][0]]) for line in lines]) / 100
+        percent = [float(line[f"{DATASETS[dataset]}TestAccuracy200Epochs"]) for line in lines]
+        return rows, by_row(rows, percent) / 100
 
 
 def read_latency(path):
-    """Latency (15625,) in ms by NAS-Bench-201 index, from a device file, without torch.
-
-    The file is what torch.save makes of a list: a zip that holds the list's pickle."""
+    """Latency (15625,) in ms by NAS-Bench-201 index: the zip that torch.save makes of a list."""
     with reading(path, "latency of all cells", "fetch it again"), zipfile.ZipFile(path) as file:
         (member,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
         return by_row(range(N_CELLS), load_plain(file.open(member)))
 
 
 def build_tables(path, device, dataset):
-    """The Benchmark of measured accuracy on `dataset` and measured latency on `device`.
-
-    path: a folder with the two files; None downloads them. Raises UserError."""
+    """The Benchmark of measured numbers, from the two files in a folder (None: downloads)."""
     if device not in devices():
-        raise UserError(f"no device '{device}'; see build_benchmark.py tables --list")
+        raise UserError(f"no device {device}: see build_benchmark.py tables --list")
     line, name = devices()[device], f"latency/{device}.pt"
     latency = fetch(path, LATENCY_REPOSITORY, name, line["sha256"])
     rows, accuracy = read_accuracy(fetch(path, CSV_REPOSITORY, CSV, CSV_SHA256), dataset)
@@ -176,8 +172,8 @@ def build_surrogate(path):
     facts["how"] = "accuracy: ridge regression of log error on 265 pair effects; "
     facts["how"] += "latency: base + five operation costs"
     r2, error = 1 - residual.var() / measured.var(), np.abs(residual).mean()
-    facts["fit"] = f"accuracy: R2 {r2:.4f}, Kendall's tau {kendall_tau(accuracy, measured):.4f}, "
-    facts["fit"] += f"mean error {error:.4f}; latency: quantiles within {off.max():.3f} ms"
+    facts["fit"] = f"accuracy: R2 {r2:.4f}, mean error {error:.4f}; "
+    facts["fit"] += f"latency: quantiles within {off.max():.3f} ms"
     built = "2026-11-24"  # fixed, as the file is rebuilt to the byte
     return Benchmark(accuracy, latency_ms, provenance(built, **facts))
 
@@ -202,15 +198,7 @@ def pair_features(cells):
     return np.column_stack([np.ones(len(cells)), *single.values(), *pairs]).astype(float)
 
 
-def kendall_tau(a, b):
-    """Kendall's tau-b: how far two lists (n,) agree on which of two is better, ties left out."""
-    signs = ((np.sign(a[k] - a[:k]), np.sign(b[k] - b[:k])) for k in range(len(a)))
-    agree, untied_a, untied_b = sum(np.array([s @ r, s @ s, r @ r]) for s, r in signs)
-    return float(agree / np.sqrt(untied_a * untied_b))
-
-
 # --- The official NATS-Bench folder -----------------------------------------------------------
-
 
 ALLOWED = {("collections", "OrderedDict"): dict, ("numpy", "dtype"): np.dtype}  # in a cell's file
 for core in ("core", "_core"):  # NumPy's numbers, before and since its version 2
@@ -218,9 +206,7 @@ for core in ("core", "_core"):  # NumPy's numbers, before and since its version 
 
 
 def read_natsbench_cell(path, dataset="cifar100"):
-    """(accuracy in 0..1, latency in ms) of one cell's file NNNNNN.pickle.pbz2 of NATS-Bench.
-
-    200 epochs, test set, mean over trials. Raises UserError if that cannot be read."""
+    """(accuracy in 0..1, latency in ms) in NATS-Bench's file of one cell; raises UserError."""
     return _read_natsbench_cell(path, dataset)[1:]
 
 
@@ -229,16 +215,14 @@ def _read_natsbench_cell(path, dataset):
     with reading(path, "cell of NATS-Bench", "unpack the folder again"), bz2.open(path) as file:
         info = load_plain(file, ALLOWED)["200"]
         trials = [info["all_results"][dataset, seed] for seed in info["dataset_seed"][dataset]]
-        last = f"{DATASETS[dataset][1]}@{trials[0]['epochs'] - 1}"
+        last = "ori-test@199" if dataset == "cifar10" else "x-test@199"
         accuracy = np.mean([trial["eval_acc1es"][last] for trial in trials]) / 100
         latency_ms = 1000 * np.mean([np.mean(trial["latency"]) for trial in trials])
         return row_of(info["arch_str"]), float(accuracy), float(latency_ms)
 
 
 def build_natsbench(path, dataset):
-    """The Benchmark in the folder NATS-tss-v1_0-3ffb9-simple, read in parallel.
-
-    Raises UserError naming the first cell that is missing or bad."""
+    """The Benchmark in NATS-Bench's folder, read in parallel; UserError names a bad cell."""
     paths = [path / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
     read, cells, start = partial(_read_natsbench_cell, dataset=dataset), [], time.perf_counter()
     with WORKERS.Pool(CORES) as pool:
@@ -273,9 +257,7 @@ def check_memory(path, force):
 
 
 def build_nasbench201(path, dataset, force=False, trust=False):
-    """The Benchmark in an official .pth file, by the nas-bench-201 package's API.
-
-    torch loads it without running its code, unless you `trust` it. Raises UserError."""
+    """The Benchmark in an official .pth file, by the API; its code runs only if you `trust` it."""
     try:
         import torch
         from nas_201_api import NASBench201API
@@ -315,20 +297,18 @@ def build(argv):
     parser = Parser(description="Make a benchmark file for run_experiment.py --benchmark.")
     commands = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
     for source, (about, *_) in SOURCES.items():
-        command = commands.add_parser(source, help=about)
-        add = command.add_argument
+        add = commands.add_parser(source, help=about).add_argument
+        if source in ("natsbench", "nasbench201"):
+            add("path", type=Path, help=about)
+        else:
+            text = "a folder with the public tables, instead of the network"
+            add("--from", dest="path", type=Path, metavar="DIR", help=text)
         if source == "tables":
-            one = command.add_mutually_exclusive_group(required=True)
-            one.add_argument("--device", help="whose latency, for example pixel3")
-            one.add_argument("--list", action="store_true", help="show the devices")
+            add("--device", help="whose latency, for example pixel3")
+            add("--list", action="store_true", help="show the devices")
         if source == "nasbench201":
             add("--force", action="store_true", help="even if memory looks too small")
             add("--trust", action="store_true", help="let the file run code")
-        if source in ("tables", "surrogate"):
-            text = "a folder with the public tables, instead of the network"
-            add("--from", dest="path", type=Path, metavar="DIR", help=text)
-        else:
-            add("path", type=Path, help=about)
         if source != "surrogate":
             add("--dataset", default="cifar100", choices=DATASETS)
         add("--out", type=Path, metavar="PATH", help="the file to write")

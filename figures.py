@@ -51,8 +51,8 @@ def fig2(path, target_ms):
         for name, slope in zip(PAIR, (mnasnet_slope, proposed_slope), strict=True):
             cost = -1000 * slope(0.7, latency_ms, target_ms)
             axes.plot(latency_ms, cost, color=colour(name), label=name)
-        axes.set(xlim=(0, 1.5 * target_ms), ylim=(0, 500 / target_ms), xlabel="latency (ms)")
-        axes.set_ylabel("reward lost per ms (thousandths)")
+        axes.set(xlim=(0, 1.5 * target_ms), ylim=(0, 500 / target_ms))
+        axes.set(xlabel="latency (ms)", ylabel="reward lost per ms (thousandths)")
         axes.legend(frameon=False, title="accuracy 70 %")
         _mark_target(axes, target_ms)
 
@@ -68,8 +68,7 @@ def fig3(path, target_ms):
                 axes.plot(latency_ms, reward, style, color=colour(name))
                 axes.annotate(f"{accuracy:.0%}", (latency_ms[-1], reward[-1]), va="center")
             _, accuracy, ms, *_ = map(np.array, zip(*TABLE_1, strict=True))
-            reward = REWARDS[name](accuracy, ms, target_ms)
-            axes.plot(ms, reward, "ko", ms=6, label="networks of Table 1")
+            axes.plot(ms, REWARDS[name](accuracy, ms, target_ms), "ko", label="Table 1's networks")
             axes.set(title=name, xlabel="latency (ms)")
             _mark_target(axes, target_ms)
         panels[0].set_ylabel("reward, for three accuracies")
@@ -107,7 +106,11 @@ def fig7(path, found, exact, target_ms, source):
     title = f"Fig. 7: windows of {WINDOW} networks, {seeds} seeds\non {source}"
     with picture(path, title, (11, 9), rows=2, sharex=True) as [[above], [below]]:
         _mark_target(below, target_ms, horizontal=True)
-        for k, (axes, unit) in enumerate(((above, 100), (below, 1))):
+        for k, axes, unit, label in (
+            (0, above, 100, "accuracy (%)"),
+            (1, below, 1, "latency (ms)"),
+        ):
+            axes.set_ylabel(f"mean {label}")
             last = {}  # where each reward's line ends
             for name, columns in found.items():
                 means = unit * window_means(columns[k])  # (seeds, windows)
@@ -124,8 +127,6 @@ def fig7(path, found, exact, target_ms, source):
             settled = settles_at(*found[name], target_ms)
             settled = settled[settled < samples]  # (seeds that do,)
             below.plot(settled, 0 * settled + target_ms, "|", ms=20, mew=2.5, color=colour(name))
-        above.set_ylabel("mean accuracy (%)")
-        below.set_ylabel("mean latency (ms)")
         thick = "thick: drawn, median and 80 % of seeds; thin: expected under the exact policy; "
         below.set_xlabel(f"networks drawn\n{thick}| where a seed settles")
 

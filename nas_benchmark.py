@@ -51,11 +51,6 @@ def cell_to_string(cell):
     return f"|{op[0]}~0|+|{op[1]}~0|{op[2]}~1|+|{op[3]}~0|{op[4]}~1|{op[5]}~2|"
 
 
-def cell_to_words(cell):
-    """One cell in six short words, edge by edge, for tables on the terminal."""
-    return " ".join(f"{SHORT_NAMES[k]:4}" for k in cell).rstrip()
-
-
 def string_to_cell(text):
     """The 6 operation numbers that NAS-Bench-201's string `text` names, or ValueError."""
     names = re.findall(r"(\w+)~", text)
@@ -140,16 +135,14 @@ class Benchmark:
 
 def _checked(key, values):
     """A list of 15,625 positive, finite numbers as an array (15625,), or ValueError."""
-    if not all(isinstance(value, (int, float)) for value in values):
-        raise ValueError(f"{key} is not a list of numbers")
-    values = np.array(values, float)
-    if values.shape != (N_CELLS,):
-        raise ValueError(f"{key} has {len(values):,} values instead of {N_CELLS:,}")
+    values = np.array(values)
+    if values.shape != (N_CELLS,) or values.dtype.kind not in "if":
+        raise ValueError(f"{key} is no list of {N_CELLS:,} numbers")
     good = np.isfinite(values) & (values > 0)
     if not good.all():
         row = np.argmin(good)
         raise ValueError(f"{key} must be positive and finite, not {values[row]} (row {row})")
-    return values
+    return values.astype(float)
 
 
 def load(path=None):

@@ -28,7 +28,7 @@ import nas_benchmark
 from claims import SAMPLES, WINDOW, ledger
 from command_line import CORES, WORKERS, Parser, UserError, progress, run, whole_files
 from controller_numpy import Reinforce
-from nas_benchmark import CELLS, N_CELLS, cell_to_string, cell_to_words, string_to_cell
+from nas_benchmark import CELLS, N_CELLS, SHORT_NAMES, cell_to_string, string_to_cell
 from nas_reward import REWARDS, T_MS, table_1
 
 BLOCK_RUNS = 16  # runs in lockstep; more do not fit the cache of one core
@@ -174,8 +174,8 @@ def print_table_1(entries):
     for e in entries:
         remark = "" if e["agrees"] else "  misprint: the formula gives {truncated}"
         print((line + remark).format(**e))
-    agree = sum(e["agrees"] for e in entries)
-    print(f"  {agree} of {len(entries)} agree as truncated; the others are misprints of the paper")
+    agree = f"{sum(e['agrees'] for e in entries)} of {len(entries)} agree"
+    print(f"  {agree} as truncated; the others are misprints of the paper")
 
 
 def print_cells(title, cells):
@@ -187,8 +187,8 @@ def print_cells(title, cells):
         if cell:
             facts = f"{cell['accuracy']:8.2%}  {cell['latency_ms']:5.2f} ms"
             facts += f"  {'yes' if cell['meets_target'] else 'no':7}  "
-            facts += cell_to_words(string_to_cell(cell["arch"]))
-        print(f"  {name:12}  {facts}")
+            facts += " ".join(f"{SHORT_NAMES[k]:4}" for k in string_to_cell(cell["arch"]))
+        print(f"  {name:12}  {facts}".rstrip())
 
 
 def print_window_header(names):
@@ -253,20 +253,18 @@ def write_samples(path, benchmark, rows, rewards, first_seed):
 def parse(argv):
     """The options as a namespace, or UserError."""
     parser = Parser(description="Search NAS-Bench-201 with two rewards; check the paper's claims.")
-    target, add = parser.add_mutually_exclusive_group(), parser.add_argument
+    add = parser.add_argument
     add("--benchmark", metavar="PATH", help="a file of build_benchmark.py (default: surrogate)")
     add("--rewards", default="mnasnet,proposed", help=f"some of {', '.join(REWARDS)}")
     add("--seeds", type=int, default=8, metavar="N", help="searches per reward (default: 8)")
     add("--first-seed", type=int, default=0, metavar="N", help="number of the first (default: 0)")
     add("--samples", type=int, default=SAMPLES, metavar="N", help="networks each (default: 5000)")
-    text = "the latency wanted, in ms (default: 17), or"
-    target.add_argument("--target-ms", type=float, default=T_MS, metavar="T", help=text)
-    text = "T as the latency that this share of all cells meets, say 0.75"
-    target.add_argument("--target-quantile", type=float, metavar="Q", help=text)
+    add_target = parser.add_mutually_exclusive_group().add_argument
+    add_target("--target-ms", type=float, default=T_MS, metavar="T", help="in ms (default: 17)")
+    add_target("--target-quantile", type=float, metavar="Q", help="the T that this share meets")
     add("--out", default="results", metavar="DIR", help="folder for results (default: results)")
     add("--workers", type=int, default=CORES, metavar="N", help="processes (default: all cores)")
-    text = "a look: --seeds 2 --samples 1000, unless you say otherwise"
-    add("--quick", action="store_true", help=text)
+    add("--quick", action="store_true", help="2 seeds of 1,000 networks unless you say otherwise")
     if parser.parse_args(argv).quick:
         parser.set_defaults(seeds=2, samples=1000)
     args = parser.parse_args(argv)
@@ -321,8 +319,7 @@ def experiment(argv):
         write_samples(folder / "samples.csv.gz", benchmark, rows, rewards, args.first_seed)
         networks = rows["random"].size * len(rewards)
         us, wall = 1e6 * seconds / networks, time.perf_counter() - start
-        settings = {k: v for k, v in vars(args).items() if k not in ("benchmark", "out", "quick")}
-        summary = dict(benchmark=benchmark.provenance, settings=settings, table1=table_1())
+        summary = dict(benchmark=benchmark.provenance, settings=vars(args), table1=table_1())
         summary |= dict(optimum=optimum, claims=claims, best_found=best_found)
         summary |= dict(timing=dict(us_per_sample=us, search_s=seconds, wall_s=wall))
         policy = {name: dict(zip(EXACT, exact[name].tolist(), strict=True)) for name in rewards}
