@@ -11,6 +11,7 @@ import ast
 import bz2
 import contextlib
 import csv
+import functools
 import gzip
 import http.server
 import itertools
@@ -1063,27 +1064,15 @@ def write_latency(path, content):
         archive.writestr("archive/version", "3")
 
 
-class Server(http.server.BaseHTTPRequestHandler):
-    """Serves the made-up tables at their public paths, or misbehaves as `fault` says."""
+class Server(http.server.SimpleHTTPRequestHandler):
+    """Serves files, or misbehaves as `fault` says."""
 
-    folder = fault = None
+    fault = None
 
-    def do_GET(self):
-        name = re.fullmatch(
-            r"/(?:v-tao/nats-bench-landscape|HayeonLee/HELP)/[0-9a-f]{40}"
-            r"(?:/data/nasbench201)?/(nats_bench\.csv|latency/pixel3\.pt)",
-            self.path,
-        )[1]
-        body = (self.folder / name).read_bytes()
-        if self.fault == "404" and name == "nats_bench.csv":
-            return self.send_error(404)
+    def copyfile(self, source, outputfile):
         time.sleep(2 if self.fault == "slow" else 0)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        body = body[::-1] if self.fault == "other bytes" else body
         with contextlib.suppress(OSError):
-            self.wfile.write(body[: len(body) // 2] if self.fault == "broken off" else body)
+            outputfile.write(source.read(1000 if self.fault == "broken off" else -1))
 
     def log_message(self, *arguments):
         pass
@@ -1092,20 +1081,18 @@ class Server(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(tables, tmp_path, monkeypatch):
     """A local server of the made-up tables; the cache is a folder of the test's own."""
-    monkeypatch.setattr(Server, "folder", tables[0])
-    monkeypatch.setattr(Server, "fault", None)
-    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    for url in (build_benchmark.CSV_REPOSITORY, build_benchmark.LATENCY_REPOSITORY):
+        (tmp_path / "web" / url).parent.mkdir(parents=True)
+        (tmp_path / "web" / url).symlink_to(tables[0])
+    handler = functools.partial(Server, directory=tmp_path / "web")
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=web.serve_forever, daemon=True).start()
     devices = build_benchmark.devices()
     names = ("nats_bench.csv", "latency/pixel3.pt")
     sha, devices["pixel3"]["sha256"] = (build_benchmark.sha256_of(tables[0] / n) for n in names)
-    for name, value in dict(
-        SERVER=f"http://127.0.0.1:{web.server_port}",
-        CACHE=tmp_path / "cache",
-        TIMEOUT_S=0.5,
-        CSV_SHA256=sha,
-        devices=lambda: devices,
-    ).items():
+    url, cache = f"http://127.0.0.1:{web.server_port}", tmp_path / "cache"
+    new = dict(SERVER=url, CACHE=cache, TIMEOUT_S=0.5, CSV_SHA256=sha, devices=lambda: devices)
+    for name, value in new.items():
         monkeypatch.setattr(build_benchmark, name, value)
     yield web
     web.shutdown()
@@ -1134,24 +1121,23 @@ def test_tables_are_downloaded_joined_and_kept(server, tables, tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("name", "value", "words"),
     [
-        ("404", "404"),
-        ("other bytes", "SHA-256 differs"),
-        ("broken off", " bytes came"),
-        ("slow", "timed out"),
-        ("no server", "Connection refused"),
+        ("LATENCY_REPOSITORY", "elsewhere", "404"),
+        ("CSV_SHA256", "0" * 64, "SHA-256 differs"),
+        ("fault", "broken off", "1,000 of "),
+        ("fault", "slow", "timed out"),
+        ("SERVER", "http://127.0.0.1:9", "Connection refused"),
     ],
 )
-def test_downloads_that_fail(fault, words, server, tmp_path, capfd, monkeypatch):
+def test_downloads_that_fail(name, value, words, server, tmp_path, capfd, monkeypatch):
     """Catches a damaged download that is used or kept, and a user left without a next step."""
-    if fault == "no server":
-        monkeypatch.setattr(build_benchmark, "SERVER", "http://127.0.0.1:9")
-    monkeypatch.setattr(Server, "fault", fault)
+    monkeypatch.setattr(Server if name == "fault" else build_benchmark, name, value)
     arguments = ["tables", "--device", "pixel3", "--out", tmp_path / "out.pkl"]
     refused(capfd, build_benchmark.main, arguments, words, "by hand, save it as")
-    left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
-    assert left == (["pixel3.pt"] if fault == "404" else [])
+    left = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert left == (["pixel3.pt"] if name == "CSV_SHA256" else [])
+    assert not (tmp_path / "out.pkl").exists()
 
 
 def test_tables_from_a_folder(server, tables, tmp_path, capfd):
