@@ -12,12 +12,8 @@ interval, and a verdict by a rule fixed beforehand:
                  undecided       0 is inside
     either       undecided       fewer than 5 seeds; or a number, and not the paper's 5,000 samples
 
-A direction that compares two rewards is paired: differences are taken within a seed.
-
-    name         meaning                                                       shape
-    accuracy     of every network that a reward's searches drew, in 0..1       (seeds, samples)
-    latency_ms   its latency                                                   (seeds, samples)
-    found        {reward: (accuracy, latency_ms)}"""
+A direction that compares two rewards is paired: differences are taken within a seed. What is found,
+{reward: (accuracy, latency_ms)}, is (seeds, samples) each, with accuracy in 0..1."""
 
 from functools import partial
 

@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-# Workers are forked, which is instant, or started anew where forking is unsafe.
-WORKERS = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+WORKERS = multiprocessing.get_context(
+    "fork" if sys.platform == "linux" else "spawn"
+)  # instant, safe
 
 
 class UserError(ValueError):
@@ -35,10 +36,10 @@ def run(command, argv):
         return 0
     except UserError as error:
         code, message = 2, str(error)
-    except OSError as error:
-        code, message = 1, str(error)
-    except MemoryError as error:
-        code, message = 1, f"out of memory; ask for fewer seeds or samples {error}"
+    except (OSError, MemoryError) as error:
+        code, message = 1, str(error) or "out of memory: ask for fewer seeds or samples"
+    except EOFError:
+        code, message = 1, "a worker process died; out of memory? Try fewer --workers"
     except KeyboardInterrupt:
         code, message = 130, "interrupted; earlier results are as they were"
     print(f"{Path(sys.argv[0]).name}: error: {' '.join(message.split())}", file=sys.stderr)

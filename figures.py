@@ -1,14 +1,10 @@
 """What people look at: Figs 2, 3, 6 and 7 of the paper, drawn from our own runs, and the ledger.
 
-Every function draws one picture and saves it as a PNG; none shows a window. Each reward has one
-colour everywhere. The title names the benchmark, so that no picture travels without its source.
+Every function saves one picture as a PNG. Each reward has one colour everywhere, and the title
+names the benchmark. What is drawn stands in `samples.csv.gz` and `summary.json` as well.
 
-    name     meaning
     found    {reward: (accuracy, latency_ms)}, each (seeds, samples); accuracy in 0..1
-    exact    {reward: (5, seeds, windows)}, expected under the policy; accuracy, latency_ms first
-
-Left out: everything that is not in `samples.csv.gz` or `summary.json`; replot from those at will.
-"""
+    exact    {reward: (5, seeds, windows)}, expected under the policy; accuracy, latency_ms first"""
 
 import contextlib
 
@@ -106,20 +102,17 @@ def fig7(path, found, exact, target_ms, source):
     title = f"Fig. 7: windows of {WINDOW} networks, {seeds} seeds\non {source}"
     with picture(path, title, (11, 9), rows=2, sharex=True) as [[above], [below]]:
         _mark_target(below, target_ms, horizontal=True)
-        for k, axes, unit, label in (
-            (0, above, 100, "accuracy (%)"),
-            (1, below, 1, "latency (ms)"),
-        ):
-            axes.set_ylabel(f"mean {label}")
+        panels = ((above, 100, "mean accuracy (%)"), (below, 1, "mean latency (ms)"))
+        for k, (axes, unit, label) in enumerate(panels):
+            axes.set_ylabel(label)
             last = {}  # where each reward's line ends
             for name, columns in found.items():
                 means = unit * window_means(columns[k])  # (seeds, windows)
                 ends = WINDOW * (np.arange(means.shape[1]) + 1)
                 low, middle, high = np.quantile(means, [0.1, 0.5, 0.9], axis=0)
-                x = ends - WINDOW / 2
+                x, last[name] = ends - WINDOW / 2, middle[-1]
                 axes.fill_between(x, low, high, color=colour(name), alpha=0.15, lw=0)
                 axes.plot(x, middle, "o-", ms=4, color=colour(name))
-                last[name] = middle[-1]
                 if name in exact:
                     axes.plot(ends, unit * np.median(exact[name][k], 0), color=colour(name), lw=0.9)
             _label_ends(axes, ends[-1], last)

@@ -41,11 +41,10 @@ HYPERPARAMETERS = dict(hidden=64, learning_rate=3e-3, entropy_weight=3e-3, basel
 
 
 def search(seeds, args, values, columns):
-    """Search with every reward and these seeds, in lockstep; yields an item per window of 250.
+    """Search with all rewards and these seeds in lockstep; yields, for each window of 250 networks,
 
-    values (rewards, 15625): what each reward pays; columns (15625, 3): accuracy, latency, LAT <= T.
-    Yields rows (rewards, seeds, 250), exact (rewards, seeds, 5) in the order of EXACT, and seconds.
-    """
+    rows (rewards, seeds, 250), exact (rewards, seeds, 5) in the order of EXACT, and seconds. values
+    (rewards, 15625): what each reward pays; columns (15625, 3): accuracy, latency, LAT <= T."""
     searches = Reinforce(seeds * len(values), **args.hyperparameters)
     paid = np.repeat(values, len(seeds), axis=0)  # (N, 15625): every seed with each reward
     shape = (len(values), len(seeds), -1)
@@ -71,10 +70,7 @@ def search_in_parallel(blocks, args, *common):
     for _ in range(0, args.samples, WINDOW):
         items = [None] * len(blocks)
         for k, receiver in enumerate(receivers):
-            try:
-                items[k :: args.workers] = receiver.recv()
-            except EOFError:
-                raise UserError("a worker process died; out of memory? Fewer --workers?") from None
+            items[k :: args.workers] = receiver.recv()  # EOFError if the worker died
         yield items
 
 
@@ -89,9 +85,9 @@ def work(sender, receivers, blocks, *common):
 
 
 def run_searches(benchmark, rewards, args):
-    """All searches, a row printed per window; returns (rows, exact, seconds over all cores).
+    """All searches, a line printed per window; returns rows {reward or "random": (seeds, samples)},
 
-    rows {reward or "random": (seeds, samples)}, exact {reward: (5, seeds, windows)}."""
+    exact {reward: (5, seeds, windows)}, and the seconds that all cores spent on searching."""
     names, seeds = [*rewards, "random"], list(range(args.first_seed, args.first_seed + args.seeds))
     size = max(1, min(-(-args.seeds // args.workers), BLOCK_RUNS // len(rewards)))  # in seeds
     blocks = [seeds[k : k + size] for k in range(0, args.seeds, size)]
@@ -133,11 +129,11 @@ def best_under(benchmark, rows, target_ms):
 
 def optimum_of(benchmark, rewards, target_ms):
     """Each reward's best cell of all, and the most accurate cell with LAT <= T."""
-    optimum = {}
+    optimum = {"best_under_T": best_under(benchmark, np.arange(N_CELLS), target_ms)}
     for name, values in rewards.items():
-        optimum[name] = cell_facts(benchmark, np.argmax(values), target_ms)
-        optimum[name]["reward"] = float(values.max())
-    return optimum | {"best_under_T": best_under(benchmark, np.arange(N_CELLS), target_ms)}
+        facts = cell_facts(benchmark, np.argmax(values), target_ms)
+        optimum[name] = facts | {"reward": float(values.max())}
+    return optimum
 
 
 def best_found_by(benchmark, rows, rewards, target_ms):
@@ -160,13 +156,6 @@ def heading(text):
     print(f"\n{text}\n{'-' * len(text)}")
 
 
-def print_benchmark(benchmark, target_ms):
-    heading(f"Benchmark: {benchmark.name}")
-    print(benchmark)
-    share = (benchmark.latency_ms <= target_ms).mean()
-    print(f"  T        {target_ms:g} ms; {share:.1%} of the {N_CELLS:,} cells are that fast")
-
-
 def print_table_1(entries):
     heading("Table 1: rewards as printed in the paper, beside the formula (T = 17 ms)")
     print("  case  accuracy  latency  reward     printed    formula")
@@ -183,12 +172,12 @@ def print_cells(title, cells):
     heading(title)
     print(f"  {'':12}  accuracy   latency  meets T  0->1 0->2 1->2 0->3 1->3 2->3")
     for name, cell in cells.items():
-        facts = "no cell under T"
+        line = f"  {name:12}  " + ("" if cell else "no cell under T")
         if cell:
-            facts = f"{cell['accuracy']:8.2%}  {cell['latency_ms']:5.2f} ms"
-            facts += f"  {'yes' if cell['meets_target'] else 'no':7}  "
-            facts += " ".join(f"{SHORT_NAMES[k]:4}" for k in string_to_cell(cell["arch"]))
-        print(f"  {name:12}  {facts}".rstrip())
+            line += f"{cell['accuracy']:8.2%}  {cell['latency_ms']:5.2f} ms"
+            line += f"  {'yes' if cell['meets_target'] else 'no':7}  "
+            line += " ".join(f"{SHORT_NAMES[k]:4}" for k in string_to_cell(cell["arch"]))
+        print(line.rstrip())
 
 
 def print_window_header(names):
@@ -296,7 +285,11 @@ def experiment(argv):
     columns = (benchmark.accuracy, benchmark.latency_ms)
     rewards = {name: REWARDS[name](*columns, T) for name in args.rewards}
     with whole_files(args.out) as folder:
-        print_benchmark(benchmark, T)
+        heading(f"Benchmark: {benchmark.name}")
+        share = (benchmark.latency_ms <= T).mean()
+        print(
+            f"{benchmark}\n  T        {T:g} ms; {share:.1%} of the {N_CELLS:,} cells are that fast"
+        )
         print_table_1(table_1())
         optimum = optimum_of(benchmark, rewards, T)
         print_cells("Optimum: the best of all cells, by each reward", optimum)
@@ -318,16 +311,15 @@ def experiment(argv):
         write_table_1(folder / "table1.csv", table_1())
         write_samples(folder / "samples.csv.gz", benchmark, rows, rewards, args.first_seed)
         networks = rows["random"].size * len(rewards)
-        us, wall = 1e6 * seconds / networks, time.perf_counter() - start
+        timing = dict(us_per_sample=1e6 * seconds / networks, wall_s=time.perf_counter() - start)
         summary = dict(benchmark=benchmark.provenance, settings=vars(args), table1=table_1())
-        summary |= dict(optimum=optimum, claims=claims, best_found=best_found)
-        summary |= dict(timing=dict(us_per_sample=us, search_s=seconds, wall_s=wall))
+        summary |= dict(optimum=optimum, claims=claims, best_found=best_found, timing=timing)
         policy = {name: dict(zip(EXACT, exact[name].tolist(), strict=True)) for name in rewards}
         text = json.dumps(summary | {"policy": policy}, indent=1, allow_nan=False)
         (folder / "summary.json").write_text(text)
     heading("Time")
-    print(f"  {networks:,} networks by REINFORCE, {us:.1f} us per sample and run")
-    print(f"  {wall:.1f} s in all; results in {args.out}/")
+    print(f"  {networks:,} networks, {timing['us_per_sample']:.1f} us per sample and run")
+    print(f"  {timing['wall_s']:.1f} s in all; results in {args.out}/")
 
 
 def main(argv=None):

@@ -250,7 +250,7 @@ def test_surrogate_against_the_real_table(tmp_path):
     residual = SURROGATE.accuracy - real
     r2, error = 1 - (residual**2).sum() / ((real - real.mean()) ** 2).sum(), np.abs(residual).mean()
     assert (r2 >= 0.97, error <= 0.015) == (True, True)
-    fit = f"accuracy: R2 {r2:.4f}, mean error {error:.4f}; "
+    fit = f"accuracy: R2 {r2:.4f}, mean error {error:.4f}; latency: "
     assert SURROGATE.provenance["fit"].startswith(fit)
     signs = ((np.sign(x[k] - x[:k]) for x in (SURROGATE.accuracy, real)) for k in range(N_CELLS))
     agree, untied, untied_too = sum(np.array([a @ b, a @ a, b @ b]) for a, b in signs)
@@ -1157,8 +1157,8 @@ def test_damaged_tables(tables, tmp_path):
     lines = (tables[0] / "nats_bench.csv").read_text().splitlines(keepends=True)
     path = tmp_path / "damaged"
     for damaged, words in (
-        (lines[:-1], "15,624 different cells"),
-        (lines[:-1] + lines[1:2], "15,624 different cells"),
+        (lines[:-1], "15,624 cells, 15,624 values"),
+        (lines[:-1] + lines[1:2], "15,624 cells, 15,625 values"),
         ([*lines, "1,x,1,|none~0|\n"], "no table of NAS-Bench-201"),
         (["a,b\n", "1,2\n"], "no table of NAS-Bench-201"),
     ):
@@ -1246,7 +1246,7 @@ def test_natsbench_folder(tmp_path, capfd, monkeypatch):
         refused(capfd, build_benchmark.main, command, "000007.pickle.pbz2: no cell of NATS-Bench")
     twice = (tmp_path / "000006.pickle.pbz2").read_bytes()
     bad.write_bytes(twice)
-    refused(capfd, build_benchmark.main, command, "39 different cells")
+    refused(capfd, build_benchmark.main, command, "39 cells, 40 values")
     assert (out.exists(), Path("hacked").exists()) == (False, False)
 
 
@@ -1298,14 +1298,15 @@ def test_nasbench201_memory_and_packages(tmp_path, monkeypatch, capfd):
     """Catches a machine that is driven into swap, and a missing package without advice."""
     path = tmp_path / "big.pth"
     path.write_bytes(b"x" * 1_000_000)  # needs 6 MB
-    for pages in (5_900, 6_100):
-        sizes = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 1000}
-        monkeypatch.setattr(os, "sysconf", sizes.get)
-        with contextlib.nullcontext() if pages > 6000 else pytest.raises(command_line.UserError):
-            build_benchmark.check_memory(path, force=False)
-        build_benchmark.check_memory(path, force=True)
     monkeypatch.setitem(sys.modules, "nas_201_api", None)
-    refused(capfd, build_benchmark.main, ["nasbench201", path], "pip install torch nas-bench-201")
+    missing = "pip install torch nas-bench-201"
+    for pages, option, words in (
+        (5_900, [], "too little memory; --force"),
+        (5_900, ["--force"], missing),
+        (6_100, [], missing),
+    ):
+        monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 1000}.get)
+        refused(capfd, build_benchmark.main, ["nasbench201", path, *option], words)
 
 
 # --- the project itself -----------------------------------------------------------------------
