@@ -183,7 +183,7 @@ def test_rewards_refuse_wrong_units():
         ("finite", slope, 0.7, [8, math.inf]),
         ("target", mnasnet, 0.7, 8, math.nan),
         ("target", mnasnet, 0.7, 8, 0),
-        ("target", tunas, 0.7, 8, -17),
+        ("target", tunas, 0.7, 8, math.inf),
     ):
         with pytest.raises(ValueError, match=re.escape(words)):
             function(*arguments)

@@ -140,7 +140,8 @@ def readme():
     text = []
     for section in re.split(r"\n(?=\n)", printed.strip("\n")):
         lines = section.split("\n")
-        keep = {"Benchmark": (3, 1), "Search": (7, 2)}  # lines at the start and at the end
+        # lines at the start and at the end
+        keep = {"Benchmark": (3, 1), "Table 1": (8, 1), "Search": (6, 1)}
         for name, (head, tail) in keep.items():
             if section.strip().startswith(name):
                 lines = [*lines[:head], "  ...", *lines[-tail:]]
