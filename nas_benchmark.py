@@ -86,7 +86,8 @@ def reading(path, kind, advice):
         yield
     except Exception as error:  # a damaged file can raise nearly anything
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        raise UserError(f"{path}: no {kind} ({reason}); {advice}") from None
+        first_line = reason.partition("\n")[0]
+        raise UserError(f"{path}: no {kind} ({first_line}); {advice}") from None
 
 
 def load_plain(file, allowed=()):
