@@ -94,10 +94,10 @@ def fetch(folder, repository, name, sha256):
     by_hand = f"fetch {url} by hand, save it as {path}, and try again"
     with reading(url, "file that we know", by_hand), whole_files(path.parent) as unfinished:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:
-            body, size, start = b"", int(reply.headers["Content-Length"]), time.perf_counter()
+            body, size, start = b"", int(reply.headers["Content-Length"] or 0), time.perf_counter()
             while chunk := reply.read(1 << 16):
                 body += chunk
-                progress(len(body), size, time.perf_counter() - start)
+                progress(len(body), max(size, len(body)), time.perf_counter() - start)
         if hashlib.sha256(body).hexdigest() != sha256:
             raise ValueError(f"{len(body):,} of {size:,} bytes came, and their SHA-256 differs")
         (unfinished / path.name).write_bytes(body)
