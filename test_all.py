@@ -768,7 +768,26 @@ def test_writes_and_prints_what_it_promises(results):
     places = [printed.index(section) for section in sections]
     assert places == sorted(places)
     assert max(len(line) for line in printed.splitlines()) <= 100
-    assert len(re.findall(r"^ +(250|500|600) ", printed, re.MULTILINE)) == 3
+    assert printed.count("0.84334    0.843345\n") == 1  # the first row of Table 1
+    settled = [e["per_seed"] for e in summary["claims"] if "settles at" in e["claim"]]
+    assert printed.count("never, in ") == sum(600.0 in per_seed for per_seed in settled) > 0
+    assert "undecided, as the paper's need --samples 5000" in printed
+
+
+def test_prints_the_means_of_the_windows(results):
+    """Catches a printed row that is not what the samples say: shifted, other seeds, other units."""
+    lines = re.findall(r"^ +(250|500|600) (.*)$", results[1], re.MULTILINE)
+    assert [int(end) for end, _ in lines] == [250, 500, 600]
+    for begin, (end, line) in zip((0, 250, 500), lines, strict=True):
+        expected, runs = [], read_samples(results[0])
+        for name in ("mnasnet", "proposed", "random"):
+            rows = [runs[name, seed][begin : int(end)] for seed in "01"]
+            acc, ms = (
+                [np.mean([float(row[key]) for row in seed]) for seed in rows]
+                for key in ("accuracy", "latency_ms")
+            )
+            expected += [100 * np.mean(acc), np.mean(ms), 100 * np.mean(np.array(ms) <= 17)]
+        assert [float(n) for n in re.findall(r"[\d.]+", line)] == pytest.approx(expected, abs=6e-3)
 
 
 @pytest.mark.parametrize(("name", "panels"), [("fig2", 1), ("fig3", 2), ("fig6", 3), ("fig7", 2)])
@@ -807,13 +826,13 @@ def searches(*options):
 
 def test_blocks_and_workers_change_nothing():
     """Catches seeds that depend on the block or worker that they fall into: 9 seeds, 18 runs."""
-    options = ["--seeds", "9", "--samples", "60", "--workers"]
+    options = ["--seeds", "9", "--samples", "251", "--workers"]
     expected_rows, expected, *_ = searches(*options, "1")
-    assert {name: drawn.shape for name, drawn in expected_rows.items()}["mnasnet"] == (9, 60)
-    assert expected["proposed"].shape == (5, 9, 1)
+    assert {name: drawn.shape for name, drawn in expected_rows.items()}["mnasnet"] == (9, 251)
+    assert expected["proposed"].shape == (5, 9, 2)
     for workers in ("2", "4"):
         rows, exact, seconds, *_ = searches(*options, workers)
-        assert seconds > 0
+        assert 0 < seconds < 60
         assert all(np.array_equal(rows[name], expected_rows[name]) for name in rows)
         assert all(np.array_equal(exact[name], expected[name]) for name in exact)
 
@@ -964,9 +983,8 @@ def test_stopped_on_the_way(name, tmp_path):
 def test_a_worker_dies(tmp_path, monkeypatch, capfd):
     """Catches a run that waits for ever, or goes on without the results of a dead worker."""
     monkeypatch.setattr(run_experiment, "search", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    refused(
-        capfd, run_experiment.main, [*SMALL, "--out", tmp_path / "out"], "a worker process died"
-    )
+    arguments = [*SMALL, "--workers", "1", "--out", tmp_path / "out"]
+    refused(capfd, run_experiment.main, arguments, "a worker process died")
     assert os.listdir(tmp_path / "out") == []
 
 
