@@ -773,6 +773,10 @@ def test_writes_and_prints_what_it_promises(results):
     settled = [e["per_seed"] for e in summary["claims"] if "settles at" in e["claim"]]
     assert printed.count("never, in ") == sum(600.0 in per_seed for per_seed in settled) > 0
     assert "undecided, as the paper's need --samples 5000" in printed
+    assert re.search(r"paper +ours +95 % interval +random +verdict\n", printed)
+    for e in summary["claims"]:
+        row = rf"^  {e['item']} {re.escape(e['claim'])} .* {e['ours']:,.4g} .* {e['verdict']}$"
+        assert re.search(row, printed, re.MULTILINE), row
 
 
 def test_prints_the_means_of_the_windows(results):
