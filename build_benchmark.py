@@ -56,10 +56,11 @@ def by_row(rows, values):
     return np.array(values, float)[np.argsort(rows)]
 
 
-def provenance(built=None, **facts):
-    """`facts` about a benchmark, and what is common to all."""
-    common = dict(split="test", epochs=200, trials="mean of all", unit="ms")
-    return facts | common | {"built": built or time.strftime("%Y-%m-%d")}
+def provenance(name, source, dataset, device, batch, how, **more):
+    """A benchmark's provenance: these facts, and what is common to all."""
+    facts = dict(name=name, source=source, dataset=dataset, split="test", epochs=200)
+    facts |= dict(trials="mean of all", device=device, batch=batch, unit="ms", how=how)
+    return facts | {"built": time.strftime("%Y-%m-%d")} | more
 
 
 # --- The public tables ------------------------------------------------------------------------
@@ -138,12 +139,12 @@ def build_tables(path, device, dataset):
     line, name = devices()[device], f"latency/{device}.pt"
     latency = fetch(path, LATENCY_REPOSITORY, name, line["sha256"])
     rows, accuracy = read_accuracy(fetch(path, CSV_REPOSITORY, CSV, CSV_SHA256), dataset)
+    title, how = f"{dataset} accuracy, {device} latency", "as measured by the tables' owners"
     source = "public tables: v-tao/nats-bench-landscape and HayeonLee/HELP"
-    facts = dict(name=f"{dataset} accuracy, {device} latency", source=source, dataset=dataset)
-    facts |= dict(device=f"{device} ({line['kind']} {line['hardware']})")
-    facts |= dict(batch=line["batch"] or "not stated", how="as measured by the tables' owners")
-    facts |= dict(sha256={CSV: CSV_SHA256, name: line["sha256"]})
-    return Benchmark(accuracy, by_row(rows, read_latency(latency)), provenance(**facts))
+    what, batch = f"{device} ({line['kind']} {line['hardware']})", line["batch"] or "not stated"
+    sha256 = {CSV: CSV_SHA256, name: line["sha256"]}
+    facts = provenance(title, source, dataset, what, batch, how, sha256=sha256)
+    return Benchmark(accuracy, by_row(rows, read_latency(latency)), facts)
 
 
 # --- The surrogate ----------------------------------------------------------------------------
@@ -168,14 +169,14 @@ def build_surrogate(path):
     latency_ms = np.round(BASE_MS + COST_MS[CELLS].sum(axis=1), DECIMALS)
     residual = accuracy - measured
     off = np.abs(np.quantile(latency_ms, QUANTILES) - LATENCY_MS)
-    facts = dict(name="surrogate (fitted, not measured)", dataset="cifar100", batch=256)
-    facts |= dict(source="fitted models of NAS-Bench-201", device="GTX 1080 Ti (modelled)")
-    facts |= dict(how="ridge regression of log error on pair effects; base + operation costs")
     r2, error = 1 - residual.var() / measured.var(), np.abs(residual).mean()
-    facts["fit"] = f"accuracy: R2 {r2:.4f}, mean error {error:.4f}; "
-    facts["fit"] += f"latency: all ten quantiles within {off.max():.3f} ms"
-    built = "2026-11-24"  # fixed, as the file is rebuilt to the byte
-    return Benchmark(accuracy, latency_ms, provenance(built, **facts))
+    fit = f"accuracy: R2 {r2:.4f}, mean error {error:.4f}; "
+    fit += f"latency: all ten quantiles within {off.max():.3f} ms"
+    name, source = "surrogate (fitted, not measured)", "fitted models of NAS-Bench-201"
+    how = "ridge regression of log error on pair effects; base + operation costs"
+    facts = provenance(name, source, "cifar100", "GTX 1080 Ti (modelled)", 256, how, fit=fit)
+    facts["built"] = "2026-11-24"  # fixed, as the file is rebuilt to the byte
+    return Benchmark(accuracy, latency_ms, facts)
 
 
 def fit_accuracy(measured):
@@ -234,12 +235,12 @@ def build_natsbench(path, dataset):
 
 def official(cells, library, path, dataset, **more):
     """The Benchmark of a list of (row, accuracy, latency in ms), in any order."""
-    facts = dict(name=f"{library} {dataset}", source=f"official {library}: {path.name}")
-    facts |= dict(dataset=dataset, device="GTX 1080 Ti", batch=256, **more)
-    facts |= dict(how="200 epochs, test set, mean over trials; latency as the benchmark reports it")
+    name, source = f"{library} {dataset}", f"official {library}: {path.name}"
+    how = "both as the benchmark reports them"
+    facts = provenance(name, source, dataset, "GTX 1080 Ti", 256, how, **more)
     rows, accuracy, latency_ms = zip(*cells, strict=True)
     with reading(path, "whole benchmark", "fetch it again"):
-        return Benchmark(by_row(rows, accuracy), by_row(rows, latency_ms), provenance(**facts))
+        return Benchmark(by_row(rows, accuracy), by_row(rows, latency_ms), facts)
 
 
 # --- The official NAS-Bench-201 file ----------------------------------------------------------
