@@ -148,12 +148,12 @@ def claims_figure(path, entries, source):
 
 
 def _mark_target(axes, target_ms, horizontal=False):
-    """A dashed line at T, named."""
+    """A dashed line at T, named: above it at the left, or beside it at the top."""
     line, at = (axes.axhline, (0, target_ms)) if horizontal else (axes.axvline, (target_ms, 1))
     line(target_ms, color="black", ls="--", lw=1.5)
     where = ("axes fraction", "data") if horizontal else ("data", "axes fraction")
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    axes.annotate(f" T = {target_ms:.4g} ms", at, xycoords=where, va="top", bbox=box)
+    side = {"va": "bottom" if horizontal else "top"}
+    axes.annotate(f" T = {target_ms:.4g} ms", at, xycoords=where, **side)
 
 
 def _label_ends(axes, x, ends):
