@@ -35,11 +35,8 @@ import nas_benchmark
 from command_line import CORES, WORKERS, Parser, UserError, progress, run, whole_files
 from nas_benchmark import CELLS, DATA, N_CELLS, OPERATIONS, Benchmark, load_plain, reading
 
-DATASETS = {
-    "cifar10": "CIFAR10",
-    "cifar100": "CIFAR100",
-    "ImageNet16-120": "ImageNet",
-}  # in the CSV
+# dataset -> how the public CSV begins the name of its column
+DATASETS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "ImageNet16-120": "ImageNet"}
 
 
 def row_of(text):
@@ -50,9 +47,7 @@ def row_of(text):
 def by_row(rows, values):
     """`values` of all cells in the order of the list `rows` -> an array (15625,) by row."""
     if sorted(rows) != list(range(N_CELLS)) or len(values) != N_CELLS:
-        raise ValueError(
-            f"{len(set(rows)):,} cells, {len(values):,} values; both must be {N_CELLS:,}"
-        )
+        raise ValueError(f"{len(set(rows)):,} cells, {len(values):,} values, not {N_CELLS:,}")
     return np.array(values, float)[np.argsort(rows)]
 
 

@@ -9,9 +9,8 @@ import tempfile
 from pathlib import Path
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-WORKERS = multiprocessing.get_context(
-    "fork" if sys.platform == "linux" else "spawn"
-)  # instant, safe
+# Workers are forked, which is instant, but started anew where forking is unsafe.
+WORKERS = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
 class UserError(ValueError):

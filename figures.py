@@ -152,8 +152,8 @@ def _mark_target(axes, target_ms, horizontal=False):
     line, at = (axes.axhline, (0, target_ms)) if horizontal else (axes.axvline, (target_ms, 1))
     line(target_ms, color="black", ls="--", lw=1.5)
     where = ("axes fraction", "data") if horizontal else ("data", "axes fraction")
-    side = {"va": "bottom" if horizontal else "top"}
-    axes.annotate(f" T = {target_ms:.4g} ms", at, xycoords=where, **side)
+    side = "bottom" if horizontal else "top"
+    axes.annotate(f" T = {target_ms:.4g} ms", at, xycoords=where, va=side)
 
 
 def _label_ends(axes, x, ends):

@@ -807,6 +807,22 @@ def test_figures_show_the_data(name, panels, results):
         assert (np.abs(pixels - wanted) < 0.02).all(axis=2).sum() > 100
 
 
+def test_figures_draw_what_was_found(monkeypatch):
+    """Catches curves and counts of other data than the title says: read off the drawn figures."""
+    drawn, rng = [], np.random.default_rng(0)
+    monkeypatch.setattr(figures.Figure, "savefig", lambda figure, path: drawn.append(figure))
+    accuracy, latency_ms = rng.uniform(0.1, 0.7, (3, 500)), rng.uniform(10, 25, (3, 500))
+    found = {"random": (accuracy, latency_ms)}
+    figures.fig7("fig7.png", found, {}, 17.0, "x")
+    for axes, values in zip(drawn[0].axes, (100 * accuracy, latency_ms), strict=True):
+        medians = np.median(values.reshape(3, 2, 250).mean(axis=2), axis=0)
+        assert any(np.allclose(line.get_ydata(), medians) for line in axes.lines)
+    figures.fig6("fig6.png", {"random": (accuracy[:1], latency_ms[:1])}, 17.0, "x")
+    counts = {text.get_position(): text.get_text() for text in drawn[1].axes[0].texts}
+    inside = (accuracy[0] >= 0.4) & (accuracy[0] < 0.5) & (np.floor(latency_ms[0]) == 20)
+    assert counts[45, 20.5] == str(inside.sum())
+
+
 def test_same_again_and_in_other_company(results, tmp_path):
     """Catches results that depend on chance, workers, or on other seeds and rewards in the run."""
     out = ["--out", str(tmp_path)]
@@ -1188,14 +1204,14 @@ def test_real_tables(device):
 def made_up_cell(index, row, accuracy, latency_ms):
     """The content of NATS-Bench's file of one cell, with decoys wherever a reader could slip."""
 
-    def trial(test, seconds):
+    def trial(test, seconds, which="x-test"):
         names = itertools.product(("ori-test", "x-valid", "x-test"), range(200))
-        tests = {f"{name}@{k}": 1.0 for name, k in names} | {"x-test@199": test}
+        tests = {f"{name}@{k}": 1.0 for name, k in names} | {f"{which}@199": test}
         latency = [np.float64(0.5 * seconds), np.float64(1.5 * seconds)]
         more = {"params": np.float32(0.3), "train_times": OrderedDict({0: 1.0})}
         return {"epochs": 200, "eval_acc1es": tests, "latency": latency, **more}
 
-    results = {("cifar10", 777): trial(50.0, 1.0)}
+    results = {("cifar10", 777): trial(50.0, 1.0, "ori-test")}
     for seed, shift in ((777, 1), (888, -1)):
         results["cifar100", seed] = trial(100 * accuracy + shift, latency_ms / 1000)
     full = {"arch_index": index, "arch_str": nas_benchmark.cell_to_string(CELLS[row])}
@@ -1221,6 +1237,8 @@ def test_natsbench_folder(tmp_path, capfd, monkeypatch):
     for index, row in enumerate(rng.permutation(40)):
         content = pickle.dumps(made_up_cell(index, row, accuracy[row], latency_ms[row]))
         (tmp_path / f"{index:06d}.pickle.pbz2").write_bytes(bz2.compress(content, 1))
+    cifar10 = build_benchmark.read_natsbench_cell(tmp_path / "000003.pickle.pbz2", "cifar10")
+    assert cifar10 == pytest.approx((0.5, 1000.0))  # its test set has another name
     out = tmp_path / "out.pkl"
     command = ["natsbench", str(tmp_path), "--out", str(out)]
     assert build_benchmark.main(command) == 0
