@@ -1,16 +1,16 @@
-"""What both commands do the same way: one line for an error, files that are whole or not there."""
+"""What both commands do the same way: errors in one line, files written completely or not at all.
+
+run(command, argv)                 the exit code; one line on stderr for whatever goes wrong
+progress(done, total, seconds)     a bar on stderr, cleared by clear_progress()
+reading(path, kind, advice)        with: whatever a damaged file raises becomes one line
+whole_files(folder)                with: files appear in `folder` together, at the end"""
 
 import argparse
 import contextlib
-import multiprocessing
 import os
 import sys
 import tempfile
 from pathlib import Path
-
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-# Workers are forked, which is instant, but started anew where forking is unsafe.
-WORKERS = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
 class UserError(ValueError):
@@ -37,22 +37,41 @@ def run(command, argv):
         code, message = 2, str(error)
     except (OSError, MemoryError) as error:
         code, message = 1, str(error) or "out of memory: ask for fewer seeds or samples"
-    except EOFError:
-        code, message = 1, "a worker process died; out of memory? Try fewer --workers"
     except KeyboardInterrupt:
-        code, message = 130, "interrupted; earlier results are as they were"
+        code, message = 130, "interrupted; earlier results were not touched"
     print(f"{Path(sys.argv[0]).name}: error: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 
 def progress(done, total, seconds):
-    """A bar with the time left, cleared at the end; in a pipe, a line per tenth from 10 s on."""
-    left = f"{done / total:4.0%}, {seconds * total / done - seconds:.0f} s left"
+    """A bar with the time left; where stderr is not a terminal, a line per tenth from 10 s on."""
+    left = f"{done / total:.0%}, {seconds * total / done - seconds:.0f} s left"
+    if done == total:
+        clear_progress()
+    elif sys.stderr.isatty():
+        bar = "#" * (30 * done // total)
+        print(f"\r{f'[{bar:30}] {left}':60}\r", end="", file=sys.stderr, flush=True)
+    elif seconds > 10 and 10 * done // total > 10 * (done - 1) // total:  # a new tenth
+        print(left, file=sys.stderr, flush=True)
+
+
+def clear_progress():
+    """Take the bar off the terminal, so that a line can be printed in its place."""
     if sys.stderr.isatty():
-        text = f"[{'#' * (30 * done // total):30}] {left}" if done < total else ""
-        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
-    elif seconds > 10 and 10 * done // total > 10 * (done - 1) // total:
-        print(left.strip(), file=sys.stderr, flush=True)
+        print(f"\r{'':60}\r", end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def reading(path, kind, advice):
+    """Turn whatever goes wrong inside into one UserError: "<path>: not a <kind> (why); <advice>".
+
+    For a damaged file can raise nearly anything."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        first_line = reason.partition("\n")[0]
+        raise UserError(f"{path}: not a {kind} ({first_line}); {advice}") from None
 
 
 @contextlib.contextmanager

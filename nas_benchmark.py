@@ -1,12 +1,19 @@
 """What exists: the search space of NAS-Bench-201, and a table with every network's two numbers.
 
-NAS-Bench-201 (Dong and Yang, ICLR 2020) builds a network by stacking one cell. A cell is a graph
-of 4 nodes, 0 (input) to 3 (output); each of its 6 edges carries one of 5 operations:
+NAS-Bench-201 (Dong and Yang, ICLR 2020) builds a network from one cell: 3 stages of 5 copies of
+it, with the resolution halved and the width doubled between stages. A cell is a graph of 4 nodes,
+0 (input) to 3 (output); each of its 6 edges carries one of 5 operations:
 
-    edge       0       1       2       3       4       5
-    nodes     0->1    0->2    1->2    0->3    1->3    2->3
+    0 --0--> 1 --4--> 3        edge       0      1      2      3      4      5
+    0 --1--> 2 --5--> 3        nodes     0->1   0->2   1->2   0->3   1->3   2->3
+    1 --2--> 2
+    0 --3--> 3                 where edges meet, their outputs are added
 
-    operation  0 none   1 skip_connect   2 nor_conv_1x1   3 nor_conv_3x3   4 avg_pool_3x3
+    operation  0 none           cuts the edge
+               1 skip_connect   copies its input
+               2 nor_conv_1x1   ReLU, convolution, batch norm
+               3 nor_conv_3x3   ReLU, convolution, batch norm
+               4 avg_pool_3x3   the average of 3x3 pixels
 
     name      meaning                                                      shape
     cell      6 operation numbers, one per edge, in the order above        (..., 6)
@@ -14,11 +21,15 @@ of 4 nodes, 0 (input) to 3 (output); each of its 6 edges carries one of 5 operat
     string    NAS-Bench-201's own name of a cell,
               |op~0|+|op~0|op~1|+|op~0|op~1|op~2|  (~k: the edge comes from node k)
 
-A benchmark is one pickle of plain data: accuracy (0..1) and latency (ms) of all 15,625 cells, by
-row, and its provenance. `load` refuses whatever is not exactly that, and never runs a file's code.
-Left out: training networks. Every accuracy here was looked up, measured or fitted beforehand."""
+For example 3x3, skip, 3x3, none, skip, 3x3 is the cell 3 1 3 0 1 3, whose row is
+3 * 3125 + 1 * 625 + 3 * 125 + 0 * 25 + 1 * 5 + 3 = 10,383.
 
-import contextlib
+A benchmark is one pickle of plain data: accuracy (0..1) and latency (ms) of all 15,625 cells, by
+row, and its provenance. A pickle can run code when it is read; `load` refuses one that would, and
+whatever else is not exactly a benchmark. Left out: training networks. Every accuracy here was
+looked up, measured or fitted beforehand."""
+
+import itertools
 import pickle
 import re
 import textwrap
@@ -27,17 +38,16 @@ from pathlib import Path
 
 import numpy as np
 
-from command_line import UserError, whole_files
+from command_line import reading, whole_files
 
 # --- The search space -------------------------------------------------------------------------
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-SHORT_NAMES = ("none", "skip", "1x1", "3x3", "pool")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (from node, to node)
-N_CELLS = len(OPERATIONS) ** len(EDGES)  # 5^6 = 15,625
-CELLS = np.indices((len(OPERATIONS),) * len(EDGES)).reshape(len(EDGES), -1).T  # (15625, 6), by row
-PLACE_VALUES = len(OPERATIONS) ** np.arange(len(EDGES))[::-1]  # 3125, 625, 125, 25, 5, 1
 PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # the edges of each way from node 0 to node 3
+CELLS = np.array(list(itertools.product(range(len(OPERATIONS)), repeat=len(EDGES))))  # (15625, 6)
+N_CELLS = len(CELLS)  # 5^6 = 15,625
+PLACE_VALUES = np.array([3125, 625, 125, 25, 5, 1])  # powers of 5
 
 
 def cell_to_row(cells):
@@ -76,32 +86,19 @@ def live_edges(cells):
 DATA = Path(__file__).resolve().parent / "data"
 SURROGATE = DATA / "nasbench201_cifar100_surrogate.pkl"  # ships with the project
 OFFICIAL = DATA / "nasbench201_cifar100.pkl"  # the user's own, made by build_benchmark.py
-PROVENANCE = "name source dataset split epochs trials device batch unit how built".split()
-
-
-@contextlib.contextmanager
-def reading(path, kind, advice):
-    """Whatever goes wrong inside becomes a UserError: no `kind` at `path`, why, what to do."""
-    try:
-        yield
-    except Exception as error:  # a damaged file can raise nearly anything
-        reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        first_line = reason.partition("\n")[0]
-        raise UserError(f"{path}: no {kind} ({first_line}); {advice}") from None
-
-
-def load_plain(file, allowed=()):
-    """What a pickle of dict, list, str, int, float holds; one that names anything is refused.
-
-    Unless it is `allowed`, {(module, name): what to use}: so no file can run code of its own."""
-
-    class Unpickler(pickle.Unpickler):
-        def find_class(self, module, name):
-            if (module, name) not in allowed:
-                raise ValueError(f"it asks for {module}.{name}, and plain data asks for nothing")
-            return allowed[module, name]
-
-    return Unpickler(file).load()
+PROVENANCE = (
+    "name",
+    "source",
+    "dataset",
+    "split",
+    "epochs",
+    "trials",
+    "device",
+    "batch",
+    "unit",
+    "how",
+    "built",
+)
 
 
 @dataclass
@@ -115,11 +112,13 @@ class Benchmark:
     provenance: dict
 
     def __post_init__(self):
-        self.accuracy = _checked("accuracy", self.accuracy)
-        self.latency_ms = _checked("latency_ms", self.latency_ms)
-        if (most := self.accuracy.max()) > 1:
+        self.accuracy = checked_column("accuracy", self.accuracy)
+        self.latency_ms = checked_column("latency_ms", self.latency_ms)
+        most = self.accuracy.max()
+        if most > 1:
             raise ValueError(f"accuracy reaches {most:g}: percent? It must lie in 0..1")
-        if (median := np.median(self.latency_ms)) < 0.5:
+        median = np.median(self.latency_ms)
+        if median < 0.5:
             raise ValueError(f"the median latency is {median:g} ms: seconds?")
         if not set(PROVENANCE) <= set(dict(self.provenance)):
             raise ValueError(f"its provenance lacks one of {', '.join(PROVENANCE)}")
@@ -134,11 +133,11 @@ class Benchmark:
         return "\n".join(textwrap.fill(fact, 100, subsequent_indent=" " * 11) for fact in facts)
 
 
-def _checked(key, values):
+def checked_column(key, values):
     """A list of 15,625 positive, finite numbers as an array (15625,), or ValueError."""
     values = np.array(values)
     if values.shape != (N_CELLS,) or values.dtype.kind not in "if":
-        raise ValueError(f"{key} is no list of {N_CELLS:,} numbers")
+        raise ValueError(f"{key} is not a list of {N_CELLS:,} numbers")
     good = np.isfinite(values) & (values > 0)
     if not good.all():
         row = np.argmin(good)
@@ -152,14 +151,40 @@ def load(path=None):
     Raises UserError, which says what is wrong."""
     path = path or (OFFICIAL if OFFICIAL.exists() else SURROGATE)
     advice = "make it anew with build_benchmark.py"
-    with reading(path, "benchmark", advice), open(path, "rb") as file:
+    with reading(path, "benchmark file", advice), open(path, "rb") as file:
         return Benchmark(**load_plain(file))
 
 
 def save(benchmark, path):
     """Write `benchmark` to `path` as one pickle of plain data, whole or not at all."""
-    columns = dict(accuracy=benchmark.accuracy.tolist(), latency_ms=benchmark.latency_ms.tolist())
-    content = {**columns, "provenance": benchmark.provenance}
+    content = dict(
+        accuracy=benchmark.accuracy.tolist(),
+        latency_ms=benchmark.latency_ms.tolist(),
+        provenance=benchmark.provenance,
+    )
     Benchmark(**content)  # ValueError if it was changed for the worse
     with whole_files(Path(path).parent) as folder:
         (folder / Path(path).name).write_bytes(pickle.dumps(content, protocol=4))
+
+
+# --- Pickles that cannot run code -------------------------------------------------------------
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads dict, list, str, int and float; refuses a pickle that refers to anything else.
+
+    Unless that is in `allowed`, {(module, name): what to use instead}."""
+
+    def __init__(self, file, allowed):
+        super().__init__(file)
+        self.allowed = allowed
+
+    def find_class(self, module, name):
+        if (module, name) not in self.allowed:
+            raise ValueError(f"it refers to {module}.{name}, and may contain plain data only")
+        return self.allowed[module, name]
+
+
+def load_plain(file, allowed=()):
+    """What a pickle of plain data holds, by PlainUnpickler; ValueError if it is not one."""
+    return PlainUnpickler(file, allowed).load()

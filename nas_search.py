@@ -1,0 +1,292 @@
+"""What happens: a problem, searches of it, and what they drew. Prints and writes nothing.
+
+    problem = Problem(nas_benchmark.load(), ["mnasnet", "proposed"], target_ms=17.0)
+    runs = run_searches(problem, seeds=range(8))
+    accuracy, latency_ms = runs.points()["proposed"]  # (seeds, samples) each
+
+A search is one controller that learns from one reward with one seed. Its result depends on these
+alone: not on which searches run beside it, in which process, or how many processes there are.
+Uniform random search, "random", draws as many networks from a stream of its own."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from claims import SAMPLES, WINDOW
+from command_line import UserError
+from controller_numpy import Reinforce
+from nas_benchmark import CELLS, N_CELLS, cell_to_string
+from nas_reward import REWARDS
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+# Workers are forked, which is instant, but started anew where forking is unsafe.
+WORKERS = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+LOCKSTEP = 16  # runs that advance together; the weights of more do not fit the cache of one core
+
+# The paper gives no hyperparameters; docs/hyperparameters.md says how these were chosen.
+HYPERPARAMETERS = dict(
+    hidden=64,
+    learning_rate=3e-3,
+    entropy_weight=3e-3,
+    baseline_decay=0.9,
+)
+
+
+# --- What is searched -------------------------------------------------------------------------
+
+
+class Problem:
+    """A benchmark, a target T, and what each reward pays for each cell.
+
+    rewards   names of nas_reward.REWARDS, or a dict {name: function} of your own, where
+              function(accuracy (n,), latency_ms (n,), target_ms) returns R (n,)
+
+    under     (15625,) booleans: LAT <= T
+    pay       {reward: (15625,)}: R of every cell, by row, in the order of `rewards`"""
+
+    def __init__(self, benchmark, rewards, target_ms):
+        if not isinstance(rewards, dict):
+            rewards = {name: REWARDS[name] for name in rewards}
+        self.rewards = rewards
+        self.benchmark = benchmark
+        self.target_ms = target_ms
+        self.under = benchmark.latency_ms <= target_ms
+        self.pay = {
+            name: reward(benchmark.accuracy, benchmark.latency_ms, target_ms)
+            for name, reward in rewards.items()
+        }
+
+    def facts(self, row):
+        """What to know of one cell, by row, as a dict."""
+        return dict(
+            arch=cell_to_string(CELLS[row]),
+            accuracy=float(self.benchmark.accuracy[row]),
+            latency_ms=float(self.benchmark.latency_ms[row]),
+            meets_target=bool(self.under[row]),
+        )
+
+    def best_under_target(self, rows):
+        """The facts of the most accurate cell with LAT <= T among `rows` (n,); None if none is."""
+        rows = rows[self.under[rows]]
+        if len(rows) == 0:
+            return None
+        return self.facts(rows[np.argmax(self.benchmark.accuracy[rows])])
+
+    def optima(self):
+        """Facts of the most accurate cell with LAT <= T, and of each reward's best cell of all."""
+        optima = {"best_under_T": self.best_under_target(np.arange(N_CELLS))}
+        for name, pay in self.pay.items():
+            optima[name] = self.facts(np.argmax(pay)) | {"reward": float(pay.max())}
+        return optima
+
+
+# --- What was drawn ---------------------------------------------------------------------------
+
+
+@dataclass
+class Window:
+    """What some seeds drew in one window of 250 networks; the last window may be shorter.
+
+    rows      {reward: (seeds, 250)}: the row of every network drawn, in order
+    expected  {reward: {quantity: (seeds, 1)}}: see `expectations`
+    seconds   {"search", "enumeration"}: what it took"""
+
+    rows: dict
+    expected: dict
+    seconds: dict
+
+
+@dataclass
+class Runs:
+    """What all searches of a problem drew.
+
+    seeds     the list of seeds
+    rows      {reward or "random": (seeds, samples)}: the row of every network drawn, in order
+    expected  {reward: {quantity: (seeds, windows)}}: see `expectations`
+    seconds   {"search", "enumeration"}: what it took, summed over all processes"""
+
+    problem: Problem
+    seeds: list
+    rows: dict
+    expected: dict
+    seconds: dict
+
+    def points(self):
+        """{reward or "random": (accuracy, latency_ms)}, each (seeds, samples)."""
+        table = self.problem.benchmark
+        return {
+            name: (table.accuracy[drawn], table.latency_ms[drawn])
+            for name, drawn in self.rows.items()
+        }
+
+    def best_found(self):
+        """Per reward, and for random search: facts of the most accurate cell under T drawn.
+
+        `reward_regret`: the optimum's reward less the best reward drawn, the median over seeds."""
+        best = {}
+        for name, drawn in self.rows.items():  # drawn (seeds, samples)
+            best[name] = self.problem.best_under_target(drawn.ravel())
+            if best[name] and name in self.problem.pay:
+                pay = self.problem.pay[name]
+                reached = pay[drawn].max(axis=1)  # (seeds,)
+                best[name]["reward_regret"] = float(pay.max() - np.median(reached))
+        return best
+
+
+def concatenate(parts, axis):
+    """Dicts of arrays with the same keys -> one such dict."""
+    return {key: np.concatenate([part[key] for part in parts], axis) for key in parts[0]}
+
+
+def added(parts):
+    """Dicts of numbers with the same keys -> one such dict, of their sums."""
+    return {key: sum(part[key] for part in parts) for key in parts[0]}
+
+
+# --- The search -------------------------------------------------------------------------------
+
+
+def run_searches(
+    problem,
+    seeds,
+    samples=SAMPLES,
+    workers=CORES,
+    hyperparameters=HYPERPARAMETERS,
+    watch=None,
+):
+    """Search with every reward and seed, and draw as many networks at random: returns Runs.
+
+    watch(rows, end), if given, is called after each window, with `rows` {reward or "random":
+    (seeds, 250)} and `end`, the number of networks drawn so far. Raises UserError."""
+    seeds = [int(seed) for seed in seeds]
+    random = np.stack([random_search(seed, samples) for seed in seeds])  # (seeds, samples)
+    finished = []
+    end = 0
+    for shares in windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
+        window = Window(
+            rows=concatenate([share.rows for share in shares], axis=0),
+            expected={
+                name: concatenate([share.expected[name] for share in shares], axis=0)
+                for name in problem.pay
+            },
+            seconds=added([share.seconds for share in shares]),
+        )
+        start = end
+        end = min(start + WINDOW, samples)
+        window.rows["random"] = random[:, start:end]
+        finished.append(window)
+        if watch:
+            watch(window.rows, end)
+    return Runs(
+        problem,
+        seeds,
+        rows=concatenate([window.rows for window in finished], axis=1),
+        expected={
+            name: concatenate([window.expected[name] for window in finished], axis=1)
+            for name in problem.pay
+        },
+        seconds=added([window.seconds for window in finished]),
+    )
+
+
+def random_search(seed, samples):
+    """Rows (samples,) drawn uniformly, from a stream of random search's own."""
+    return np.random.default_rng([seed, 1]).integers(N_CELLS, size=samples).astype(np.int32)
+
+
+def windows(problem, seeds, samples, hyperparameters):
+    """Search with all rewards and these seeds; yields a Window each 250 networks.
+
+    The runs are reward 0 with all seeds, then reward 1 with all seeds, and so on."""
+    pay = np.repeat(np.stack(list(problem.pay.values())), len(seeds), axis=0)  # (runs, 15625)
+    seed_of_run = list(seeds) * len(problem.pay)
+    groups = [slice(k, k + LOCKSTEP) for k in range(0, len(pay), LOCKSTEP)]
+    searches = [Reinforce(seed_of_run[group], **hyperparameters) for group in groups]
+
+    def by_reward(values):
+        """(runs, ...) -> {reward: (seeds, ...)}."""
+        return dict(zip(problem.pay, np.split(values, len(problem.pay)), strict=True))
+
+    for start in range(0, samples, WINDOW):
+        size = min(WINDOW, samples - start)
+        seconds = {}
+        with timed(seconds, "search"):
+            rows = [
+                search.search(pay[group], size)
+                for search, group in zip(searches, groups, strict=True)
+            ]
+        with timed(seconds, "enumeration"):
+            p = np.concatenate([search.controller.probabilities() for search in searches])
+            expected = expectations(problem, pay, p)
+        yield Window(
+            rows=by_reward(np.concatenate(rows)),
+            expected={
+                name: {quantity: by_reward(expected[quantity])[name] for quantity in expected}
+                for name in problem.pay
+            },
+            seconds=seconds,
+        )
+
+
+def expectations(problem, pay, p):
+    """What each policy is expected to draw next: exact, over all cells, not sampled.
+
+    pay (runs, 15625), p (runs, 15625) the probability of each cell; returns {quantity: (runs, 1)}.
+    """
+    table = problem.benchmark
+    log_p = np.log(np.maximum(p, 1e-30))  # p log p is 0 at p = 0
+    return dict(
+        accuracy=p @ table.accuracy[:, None],
+        latency_ms=p @ table.latency_ms[:, None],
+        p_under_target=p @ problem.under[:, None],
+        reward=(p * pay).sum(axis=1, keepdims=True),
+        entropy=-(p * log_p).sum(axis=1, keepdims=True),
+    )
+
+
+@contextlib.contextmanager
+def timed(seconds, what):
+    """Put into `seconds` how long the inside of `with` took, in s, as `what`."""
+    start = time.perf_counter()
+    yield
+    seconds[what] = time.perf_counter() - start
+
+
+# --- Worker processes -------------------------------------------------------------------------
+
+
+def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
+    """Per window, a list: what `windows` yields for each worker's share of the seeds."""
+    receivers = []
+    for share in np.array_split(seeds, min(workers, len(seeds))):
+        receiver, sender = WORKERS.Pipe(duplex=False)
+        receivers.append(receiver)
+        task = (sender, receivers, problem, share.tolist(), samples, hyperparameters)
+        WORKERS.Process(target=serve, args=task, daemon=True).start()
+        sender.close()
+    for _ in range(0, samples, WINDOW):
+        yield [receive(receiver) for receiver in receivers]
+
+
+def receive(receiver):
+    """A worker's next Window; UserError if the worker has died."""
+    try:
+        return receiver.recv()
+    except EOFError:
+        raise UserError("a worker process died; out of memory? Try fewer --workers") from None
+
+
+def serve(sender, receivers, *task):
+    """What a worker process does: search its share of the seeds, and send each Window."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends the workers
+    for receiver in receivers:  # a forked worker holds them too, and could not see the parent exit
+        receiver.close()
+    with contextlib.suppress(BrokenPipeError):  # the parent has exited: nothing left to do
+        for window in windows(*task):
+            sender.send(window)
