@@ -1,30 +1,46 @@
-"""Whether it holds: the paper's claims beside what our searches did, with a verdict each.
+"""Do the paper's claims hold? What it reports beside what our searches did, with a verdict each.
 
-The paper shows one run per reward (5,000 networks each, CIFAR-100, T = 17 ms). We run several seeds
-per reward and say, per claim: the paper's number, the median of ours over seeds, its 95 % bootstrap
-interval, and a verdict by a rule fixed beforehand:
+The paper shows one run per reward (5,000 networks, CIFAR-100, T = 17 ms). One published run can be
+unlike ours or not; it can never be "reproduced". So the rules, fixed before any run, are
 
-    a number     reproduced      the paper's number lies in our interval: like a typical run of ours
-                 not reproduced  it lies outside the range of our seeds: unlike every run of ours
-                 undecided       in between: some of our runs get there, the typical one does not
-    a direction  reproduced      our whole interval lies above 0, the side that the paper claims
-                 not reproduced  our whole interval lies at or below 0
-                 undecided       0 is inside
-    either       undecided       fewer than 5 seeds; or a number, and not the paper's 5,000 samples
+    a number      where does the paper's run fall among our single runs? Its rank p-value is
+                  p = min(1, 2 (1 + min(#{ours <= paper}, #{ours >= paper})) / (n + 1)),
+                  exact if all n + 1 runs are alike.
+                      compatible     p > 0.05
+                      incompatible   p <= 0.05
+                      undecided      fewer than 39 runs, for then p cannot fall to 0.05;
+                                     or not the paper's 5,000 samples
+    a direction   the proposed reward against MnasNet's, paired by seed, or a rise against 0:
+                  exact two-sided sign test, without ties.
+                      holds          p <= 0.05, and most seeds are on the paper's side
+                      opposite       p <= 0.05, and most seeds are on the other side
+                      undecided      p > 0.05
+                      not testable   in most pairs of searches neither ever settles
 
-A direction that compares two rewards is paired: differences are taken within a seed. What is found,
-{reward: (accuracy, latency_ms)}, is (seeds, samples) each, with accuracy in 0..1."""
+Each line has its own 5 %; among twenty lines, one fails by chance. A direction says nothing of
+size; where the paper gives one, the size is a number like any other, on a line of its own.
 
+A search that never settles is *censored*: it counts as `samples`, and stands for "that or later". A
+difference to it is a bound, printed with ">=" or "<="; two such searches have no difference at all.
+
+Points are {reward: (accuracy, latency_ms)}, each (seeds, samples), with accuracy in 0..1. Left
+out: a correction for testing many lines, for each claim is read on its own."""
+
+import math
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 WINDOW = 250  # networks per window of Fig. 7
 SAMPLES = 5000  # networks that the paper draws per reward
-MIN_SEEDS, RESAMPLES = 5, 10_000
+LEVEL = 0.05  # of each test
+MIN_RUNS = 39  # the smallest n with 2 / (n + 1) <= LEVEL
+PAIR = ("mnasnet", "proposed")  # the rewards that the paper compares
 
 
-# --- What is counted --------------------------------------------------------------------------
+# --- What is counted: each (accuracy, latency_ms, target_ms) -> (seeds,) ----------------------
 
 
 def window_means(values):
@@ -34,81 +50,261 @@ def window_means(values):
     return np.add.reduceat(values, starts, axis=-1, dtype=float) / sizes
 
 
-def settles_at(accuracy, latency_ms, target_ms):
-    """The sample from which every window has a mean <= T, the last if none: -> (seeds,)."""
-    over = window_means(latency_ms) > target_ms  # (seeds, windows)
-    last_miss = (over * np.arange(1, over.shape[1] + 1)).max(axis=1)  # (seeds,), 0 if none
-    return np.minimum(last_miss * WINDOW, latency_ms.shape[1])
-
-
-def count_band(low, high, accuracy, latency_ms, target_ms):
-    """Networks with LAT <= T and low <= ACC < high: (seeds, samples) -> (seeds,)."""
+def count_under(accuracy, latency_ms, target_ms, low=0.0, high=1.01):
+    """Networks with LAT <= T and low <= ACC < high."""
     return ((accuracy >= low) & (accuracy < high) & (latency_ms <= target_ms)).sum(axis=1)
 
 
+def settles_at(accuracy, latency_ms, target_ms):
+    """After how many networks every window has a mean latency <= T; `samples` if never."""
+    samples = latency_ms.shape[1]
+    settled = []
+    for means in window_means(latency_ms):  # (windows,) of one seed
+        missed = np.flatnonzero(means > target_ms)
+        settled.append((missed[-1] + 1) * WINDOW if len(missed) else 0)
+    return np.minimum(settled, samples)
+
+
+def first_under(accuracy, latency_ms, target_ms):
+    """After how many networks the first window has a mean latency <= T; `samples` if none."""
+    samples = latency_ms.shape[1]
+    first = []
+    for means in window_means(latency_ms):  # (windows,) of one seed
+        met = np.flatnonzero(means <= target_ms)
+        first.append(met[0] * WINDOW if len(met) else samples)
+    return np.array(first)
+
+
 def accuracy_rise(accuracy, latency_ms, target_ms):
-    """Mean accuracy of the last window less the first, points: (seeds, samples) -> (seeds,)."""
-    return 100 * (window_means(accuracy)[:, -1] - window_means(accuracy)[:, 0])
+    """Mean accuracy of the last window less that of the first, in points."""
+    means = window_means(accuracy)  # (seeds, windows)
+    return 100 * (means[:, -1] - means[:, 0])
 
 
-COUNT_50, COUNT_60 = partial(count_band, 0.5, 0.6), partial(count_band, 0.6, 0.7)
-PAIR = ("mnasnet", "proposed")
-# item, what, statistic, the paper's two numbers, what it says of the proposed reward, sign of that
+# --- What the paper claims --------------------------------------------------------------------
+
+
+class Claim(NamedTuple):
+    """One thing that the paper reports of both rewards, and how we measure it in our runs."""
+
+    item: str  # where the paper says it
+    what: str  # what is measured
+    unit: str
+    measure: Callable  # (accuracy, latency_ms, target_ms) -> (seeds,)
+    paper: dict | None = None  # {reward: the paper's number}, if it gives any
+    rises: bool = False  # the paper says only that the measure is above 0
+    censored: bool = False  # the measure can be "never"
+    comparison: str = ""  # what the paper says of the proposed reward beside MnasNet's ...
+    size: str = ""  # ... and by how much; the difference in `paper` is that number
+    sign: int = 1  # of (proposed - mnasnet), if what the paper says is so
+
+
 CLAIMS = (
-    ("Fig. 6", "networks of 50-60 % under T", COUNT_50, (659, 780), "finds more of 50-60 %", 1),
-    ("Fig. 6", "networks of 60-70 % under T", COUNT_60, (781, 1004), "finds more of 60-70 %", 1),
-    ("Fig. 7", "settles at or under T", settles_at, (4750, 4000), "settles sooner", -1),
-    ("Fig. 7", "accuracy rises", accuracy_rise, (None, None), None, None),
+    Claim(
+        item="Fig. 6",
+        what="networks under T",
+        unit="networks",
+        measure=count_under,
+        comparison="draws more networks under T",
+    ),
+    Claim(
+        item="Fig. 6",
+        what="networks of 50-60 % under T",
+        unit="networks",
+        measure=partial(count_under, low=0.5, high=0.6),
+        paper={"mnasnet": 659, "proposed": 780},
+        comparison="draws more of 50-60 %",
+        size="how many more of 50-60 %",
+    ),
+    Claim(
+        item="Fig. 6",
+        what="networks of 60-70 % under T",
+        unit="networks",
+        measure=partial(count_under, low=0.6, high=0.7),
+        paper={"mnasnet": 781, "proposed": 1004},
+        comparison="draws more of 60-70 %",
+        size="how many more of 60-70 %",
+    ),
+    Claim(
+        item="Fig. 7",
+        what="settles at or under T",
+        unit="networks",
+        measure=settles_at,
+        paper={"mnasnet": 4750, "proposed": 4000},
+        censored=True,
+        comparison="settles sooner",
+        size="how much sooner (15 % of 5,000)",
+        sign=-1,
+    ),
+    Claim(
+        item="Fig. 7",
+        what="first window under T",
+        unit="networks",
+        measure=first_under,
+        paper={"mnasnet": 4750, "proposed": 4000},
+        censored=True,
+    ),
+    Claim(
+        item="Fig. 7",
+        what="accuracy rises",
+        unit="points",
+        measure=accuracy_rise,
+        rises=True,
+    ),
 )
 
 
-# --- The verdicts -----------------------------------------------------------------------------
+# --- The tests --------------------------------------------------------------------------------
 
 
-def bootstrap_median(values):
-    """Median of values (seeds,) and its 95 % bootstrap interval: (median, low, high)."""
-    values = np.asarray(values, float)
-    picks = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
-    medians = np.median(values[picks], axis=1)  # (RESAMPLES,)
-    low, high = np.quantile(medians, [0.025, 0.975])
-    return float(np.median(values)), float(low), float(high)
+def rank_p(paper, values):
+    """Two-sided rank p-value of the paper's number among our runs, values (n,)."""
+    at_most = np.sum(values <= paper)
+    at_least = np.sum(values >= paper)
+    return float(min(1.0, 2 * (1 + min(at_most, at_least)) / (len(values) + 1)))
 
 
-def verdict(paper, values, low, high):
-    """By the rules above; values (seeds,), [low, high] their interval; no paper: a direction."""
-    if len(values) < MIN_SEEDS:
-        return "undecided"
-    if paper is None:
-        holds, fails = low > 0, high <= 0
-    else:
-        holds, fails = low <= paper <= high, not min(values) <= paper <= max(values)
-    return "reproduced" if holds else "not reproduced" if fails else "undecided"
+def sign_test_p(values):
+    """Two-sided exact sign test of values (n,) against 0; ties, values of 0, are left out."""
+    plus = int(np.sum(values > 0))
+    minus = int(np.sum(values < 0))
+    n = plus + minus
+    tail = sum(math.comb(n, k) for k in range(max(plus, minus), n + 1)) / 2**n
+    return min(1.0, 2 * tail)
 
 
-def ledger(found, target_ms):
-    """All claims about the rewards in `found`, a list of dicts, in the paper's order.
+def judge_number(paper, values, samples):
+    """(p, verdict) of a number of the paper among our runs, values (n,)."""
+    p = rank_p(paper, values)
+    if len(values) < MIN_RUNS or samples != SAMPLES:
+        return p, "undecided"
+    return p, "compatible" if p > LEVEL else "incompatible"
 
-    Keys: item, claim, kind ("number" or "direction"), paper (number or None), ours (median of
-    seeds), low, high (its interval), random (the median of random search), verdict, per_seed."""
-    samples = next(iter(found.values()))[0].shape[1]
+
+def judge_direction(values):
+    """(p, verdict) of a direction; values (n,) are positive where the paper is right."""
+    p = sign_test_p(values)
+    if p > LEVEL:
+        return p, "undecided"
+    return p, "holds" if np.sum(values > 0) > np.sum(values < 0) else "opposite"
+
+
+# --- The ledger -------------------------------------------------------------------------------
+
+
+def ledger(points, target_ms):
+    """All claims about the rewards in `points`, in the paper's order: a list of dicts, see `entry`.
+
+    A reward that the paper does not have gets the lines that need no number of the paper."""
+    samples = next(iter(points.values()))[0].shape[1]
     entries = []
-    for item, what, statistic, numbers, said, sign in CLAIMS:
-        values = {name: statistic(*columns, target_ms) for name, columns in found.items()}
-        median = float(np.median(values["random"])) if "random" in values else None
-        lines = [
-            (f"{name}: {what}", paper, values[name], median, paper is None)
-            for name, paper in zip(PAIR, numbers, strict=True)
-            if name in values
-        ]
-        if said and all(name in values for name in PAIR):
-            paper, ours = (sign * (b - a) for a, b in (numbers, [values[name] for name in PAIR]))
-            lines.append((f"proposed {said}", paper, ours, None, True))
-        for claim, paper, per_seed, random, direction in lines:
-            ours, low, high = bootstrap_median(per_seed)
-            entry = dict(item=item, claim=claim, kind="direction" if direction else "number")
-            entry |= dict(paper=paper, ours=ours, low=low, high=high, random=random)
-            judged = verdict(None if direction else paper, per_seed, low, high)
-            fair = direction or samples == SAMPLES
-            entry |= dict(verdict=judged if fair else "undecided", per_seed=per_seed.tolist())
-            entries.append(entry)
+    for claim in CLAIMS:
+        measured = {name: claim.measure(*points[name], target_ms) for name in points}
+        for name in points:
+            if name != "random":
+                entries.append(entry_of_reward(claim, name, measured, samples))
+        if claim.comparison and all(name in measured for name in PAIR):
+            entries += entries_of_comparison(claim, measured, samples)
     return entries
+
+
+def entry_of_reward(claim, name, measured, samples):
+    """What the paper says of one reward beside what we measured, {reward: (seeds,)}."""
+    values = measured[name]
+    paper = claim.paper.get(name) if claim.paper else None
+    if claim.rises:
+        judged = judge_direction(values)
+    elif paper is not None:
+        judged = judge_number(paper, values, samples)
+    else:
+        judged = None, "no claim"
+    return entry(
+        claim,
+        f"{name}: {claim.what}",
+        kind="direction" if claim.rises else "number",
+        reward=name,
+        paper=paper,
+        judged=judged,
+        values=values,
+        bounds=(values == samples) if claim.censored else None,
+        random=float(np.median(measured["random"])) if "random" in measured else None,
+    )
+
+
+def entries_of_comparison(claim, measured, samples):
+    """The proposed reward against MnasNet's, paired by seed: the direction and, if any, the size.
+
+    `bounds` says of each difference whether it is a bound: 1 at least, -1 at most, 0 neither."""
+    mnasnet = measured["mnasnet"]
+    proposed = measured["proposed"]
+    differences = claim.sign * (proposed - mnasnet)  # (seeds,)
+    bounds = None
+    if claim.censored:
+        bounds = (mnasnet == samples).astype(int) - (proposed == samples)
+        either_settles = (mnasnet < samples) | (proposed < samples)
+        differences = differences[either_settles]
+        bounds = bounds[either_settles]
+    testable = len(differences) >= len(mnasnet) / 2
+
+    def compared(text, kind, paper, judged):
+        return entry(
+            claim,
+            text,
+            kind=kind,
+            reward=None,
+            paper=paper,
+            judged=judged if testable else (None, "not testable"),
+            values=differences,
+            bounds=bounds,
+        )
+
+    says = f"proposed {claim.comparison}"
+    entries = [compared(says, "direction", None, judge_direction(differences))]
+    if claim.size:
+        paper = claim.sign * (claim.paper["proposed"] - claim.paper["mnasnet"])
+        judged = judge_number(paper, differences, samples)
+        entries.append(compared(claim.size, "number", paper, judged))
+    return entries
+
+
+def entry(claim, text, kind, reward, paper, judged, values, bounds, random=None):
+    """One line of the ledger, as plain data for summary.json.
+
+    kind       "number" or "direction", which says how it was judged
+    reward     whose line it is; None for a comparison
+    paper      the paper's number; None if it gives none
+    ours       the median of our runs, values (n,); None if there are none
+    bound      ">=" or "<=" if that median is a bound only, because some runs never settle
+    low, high  the 95 % range of our single runs
+    p          of the test in `verdict`
+    random     the median of random search
+    never      how many of the runs are bounds, because a search never settles"""
+    if bounds is None:
+        bounds = np.zeros(len(values))
+    ours = low = high = None
+    bound = ""
+    if len(values):
+        ours = float(np.median(values))
+        low, high = np.quantile(values, [0.025, 0.975]).tolist()
+        if np.any(values[bounds > 0] <= ours):
+            bound = ">="
+        elif np.any(values[bounds < 0] >= ours):
+            bound = "<="
+    p, verdict = judged
+    return dict(
+        item=claim.item,
+        claim=text,
+        kind=kind,
+        reward=reward,
+        unit=claim.unit,
+        paper=paper,
+        ours=ours,
+        bound=bound,
+        low=low,
+        high=high,
+        p=p,
+        random=random,
+        verdict=verdict,
+        never=int(np.sum(bounds != 0)),
+        per_seed=values.tolist(),
+    )
