@@ -1,5 +1,7 @@
 """What is good: the rewards that turn one network's accuracy and latency into one number.
 
+    python nas_reward.py        Table 1 and the paper's two comparisons, beside the formulas
+
 Equations of C. Lim and M. Kim, "NAS based on Reinforcement Learning with Improved Multi-objective
 Reward Function", Journal of the IEIE 59(11), 2022, doi 10.5573/ieie.2022.59.11.39:
 
@@ -10,76 +12,298 @@ Reward Function", Journal of the IEIE 59(11), 2022, doi 10.5573/ieie.2022.59.11.
                  0                    otherwise
     Eq. 5    R = x ACC + y L,         x + y = 1                     `proposed`
 
-    letter   meaning                                  unit      here
-    ACC      accuracy of a network                    0..1      (...)  scalar or array
-    LAT      latency of a network                     ms        (...)  scalar or array
-    T        latency that the user asks for           ms        17
-    R        reward                                   none      (...)
+    letter       meaning                                  unit      shape or value
+    ACC          accuracy of a network                    0..1      (...), scalar or array
+    LAT          latency of a network                     ms        (...)
+    T            latency that the user asks for           ms        17
+    R, L         reward; its part that is paid for speed  none      (...)
+    alpha, beta  exponents below and above T              none      -0.07, both
+    x, y         weights of ACC and of L in Eq. 5         none      0.9, 0.1
 
-Eq. 4 is illegible in the copy of the paper that we have; Table 1 determines it. Subtracting
-0.9 ACC from the table's "proposed" entries leaves L(8) = 1.0102, L(12) = 0.9186, L(16) = 0.7946 and
-L(24) = 0.1431, and ln(25.5 - LAT) / ln 17 gives all four to every printed digit. It is not
-unit-free: a logarithm to base T needs T > 1, and in seconds (T = 0.017) it would reward *slower*
-networks. So T <= 1 is an error, and milliseconds stand in every name. Left out: the paper gives no
-reason for its constants (0.9, 0.1, 1.5), and neither do we."""
+**Why -0.07.** A network that takes twice as long should be worth as much if it is 5 % more
+accurate, and 2^-0.07 = 0.953. With alpha = beta, the two branches of Eq. 3 are one.
+
+**Eq. 4 is illegible** in the copy of the paper that we have, but Table 1 fixes the curve. Take
+0.9 ACC from a "proposed" entry and divide by 0.1: (0.82102 - 0.9 * 0.80) / 0.1 = 1.0102 = L(8), and
+17^1.0102 = 17.50 = 25.50 - 8. Likewise L(12) = 0.9186, L(16) = 0.7946, L(24) = 0.1431, and
+ln(25.5 - LAT) / ln 17 gives all four to every printed digit. Three things are our reading: that
+25.5 is 1.5 T, that 17 is T, and that L is 0 from where the logarithm reaches 0. L exceeds 1 for
+networks faster than T / 2.
+
+**Units matter.** Only LAT / T enters MnasNet's reward, but a logarithm to base T needs T > 1. In
+seconds, T = 0.017, ln T is negative, and Eq. 4 would reward *slower* networks: so T <= 1 is an
+error, and milliseconds stand in every name. The paper does not justify 0.9, 0.1 and 1.5; we use
+them as given."""
 
 import math
 
 import numpy as np
 
 T_MS = 17.0  # the paper's target latency, ms
-ALPHA = BETA = -0.07  # MnasNet's exponents below and above T, as the paper uses them
-X, Y = 0.9, 0.1  # weights of accuracy and of latency in Eq. 5
+ALPHA = -0.07  # MnasNet's exponent below T ...
+BETA = -0.07  # ... and above, as the paper uses them
+X = 0.9  # weight of accuracy in Eq. 5
+Y = 0.1  # weight of latency in Eq. 5
 
 
 # --- Eq. 2-3: MnasNet's reward ----------------------------------------------------------------
 
 
 def mnasnet(accuracy, latency_ms, target_ms=T_MS, alpha=ALPHA, beta=BETA):
-    """R = ACC * (LAT / T)^w, w = alpha if LAT <= T else beta (Eq. 2-3).
+    """R = ACC * (LAT / T)^w, with w = alpha if LAT <= T else beta (Eq. 2-3).
 
     accuracy (...) in 0..1, latency_ms (...) > 0 and target_ms > 0 in ms; returns R (...).
-    Raises ValueError for anything else. Only the ratio LAT / T matters here."""
-    accuracy, latency_ms = _checked(accuracy, latency_ms, target_ms)
-    w = np.where(latency_ms <= target_ms, alpha, beta)
-    return (accuracy * (latency_ms / target_ms) ** w)[()]
+    Raises ValueError for anything else."""
+    accuracy = as_fractions(accuracy)
+    latency_ms = as_milliseconds(latency_ms)
+    target_ms = as_target(target_ms)
+    w = exponent(latency_ms, target_ms, alpha, beta)
+    return accuracy * (latency_ms / target_ms) ** w
 
 
 def mnasnet_slope(accuracy, latency_ms, target_ms=T_MS, alpha=ALPHA, beta=BETA):
-    """dR/dLAT = w R / LAT, per ms: steep for fast networks, flat around T (Fig. 2)."""
-    reward = mnasnet(accuracy, latency_ms, target_ms, alpha, beta)
-    w = np.where(np.asarray(latency_ms) <= target_ms, alpha, beta)
-    return (w * reward / latency_ms)[()]
+    """dR/dLAT = w R / LAT, per ms: steep for fast networks, ever flatter as LAT grows (Fig. 2)."""
+    R = mnasnet(accuracy, latency_ms, target_ms, alpha, beta)
+    latency_ms = as_milliseconds(latency_ms)
+    w = exponent(latency_ms, target_ms, alpha, beta)
+    return w * R / latency_ms
+
+
+def exponent(latency_ms, target_ms, alpha, beta):
+    """w of Eq. 3: (...) -> (...)."""
+    return np.where(latency_ms <= target_ms, alpha, beta)
 
 
 # --- Eq. 4-5: the paper's reward --------------------------------------------------------------
 
 
 def latency_reward(latency_ms, target_ms=T_MS):
-    """L = log_T(1.5 T - LAT) if LAT <= 1.5 T - 1 else 0 (Eq. 4); L(T/2) = 1, L(1.5 T - 1) = 0.
+    """L = log_T(1.5 T - LAT) if LAT <= 1.5 T - 1, else 0 (Eq. 4).
 
-    latency_ms (...) > 0 and target_ms > 1, both in ms; returns L (...). Raises ValueError."""
-    _, latency_ms = _checked(1.0, latency_ms, target_ms, log_base=True)
-    margin = np.maximum(1.5 * target_ms - latency_ms, 1.0)  # >= 1, so that L = 0 beyond 1.5 T - 1
-    return (np.log(margin) / math.log(target_ms))[()]
+    L(T / 2) = 1 and L(1.5 T - 1) = 0. latency_ms (...) > 0 and target_ms > 1, both in ms; returns
+    L (...). Raises ValueError for anything else."""
+    latency_ms = as_milliseconds(latency_ms)
+    target_ms = as_target(target_ms, log_base=True)
+    margin = np.maximum(1.5 * target_ms - latency_ms, 1.0)  # log 1 = 0: L ends at 0
+    return np.log(margin) / math.log(target_ms)
 
 
 def proposed(accuracy, latency_ms, target_ms=T_MS, x=X, y=Y):
-    """R = x ACC + y L, x + y = 1 (Eq. 5). Arguments as for `mnasnet`, but target_ms > 1."""
+    """R = x ACC + y L, with x + y = 1 (Eq. 5). Arguments as for `mnasnet`, but target_ms > 1."""
     if not math.isclose(x + y, 1.0, abs_tol=1e-9):
         raise ValueError(f"Eq. 5 needs x + y = 1; x = {x} and y = {y} sum to {x + y}")
-    accuracy, latency_ms = _checked(accuracy, latency_ms, target_ms)
-    return (x * accuracy + y * latency_reward(latency_ms, target_ms))[()]
+    return x * as_fractions(accuracy) + y * latency_reward(latency_ms, target_ms)
 
 
 def proposed_slope(accuracy, latency_ms, target_ms=T_MS, y=Y):
-    """dR/dLAT = -y / ((1.5 T - LAT) ln T), per ms: the slower, the steeper (Fig. 2)."""
-    _, latency_ms = _checked(accuracy, latency_ms, target_ms, log_base=True)
+    """dR/dLAT = -y / ((1.5 T - LAT) ln T), per ms, whatever the accuracy (Fig. 2).
+
+    The slower the network, the steeper, up to LAT = 1.5 T - 1; beyond, 0."""
+    accuracy = as_fractions(accuracy)
+    latency_ms = as_milliseconds(latency_ms)
+    target_ms = as_target(target_ms, log_base=True)
     margin = 1.5 * target_ms - latency_ms
-    return np.where(margin >= 1.0, -y / (np.maximum(margin, 1.0) * math.log(target_ms)), 0.0)[()]
+    slope = -y / (np.maximum(margin, 1.0) * math.log(target_ms))
+    return np.where(margin >= 1.0, slope, 0.0) + 0.0 * accuracy
 
 
-# --- Two rewards of other papers, for comparison ----------------------------------------------
+# --- What the functions refuse: the usual slip is a wrong unit --------------------------------
+
+
+def as_fractions(accuracy):
+    """accuracy as floats (...) in 0..1, or ValueError."""
+    accuracy = np.asarray(accuracy, float)
+    if not np.all((accuracy >= 0) & (accuracy <= 1)):
+        raise ValueError("accuracy must lie in 0..1 (a fraction; divide percent by 100)")
+    return accuracy
+
+
+def as_milliseconds(latency_ms):
+    """latency_ms as floats (...) > 0, or ValueError."""
+    latency_ms = np.asarray(latency_ms, float)
+    if not np.all((latency_ms > 0) & np.isfinite(latency_ms)):
+        raise ValueError("latency must be a positive, finite number of ms")
+    return latency_ms
+
+
+def as_target(target_ms, log_base=False):
+    """target_ms > 0, or > 1 if it is the base of a logarithm; else ValueError."""
+    if not 0 < target_ms < math.inf:
+        raise ValueError(f"the target latency must be a positive number of ms, not {target_ms}")
+    if log_base and target_ms <= 1:
+        raise ValueError("Eq. 4 takes log_T and needs T > 1: give milliseconds, not seconds")
+    return target_ms
+
+
+# --- Table 1: three pairs of networks ---------------------------------------------------------
+
+# networks: (accuracy, latency in ms) of the first and the second; the rewards as printed
+TABLE_1 = (
+    dict(
+        case="a",
+        networks=((0.80, 8.0), (0.84, 16.0)),
+        mnasnet=("0.84334", "0.84352"),
+        proposed=("0.82102", "0.83546"),
+    ),
+    dict(
+        case="b",
+        networks=((0.80, 12.0), (0.84, 24.0)),
+        mnasnet=("0.81974", "0.81996"),
+        proposed=("0.81186", "0.77031"),
+    ),
+    dict(
+        case="c",
+        networks=((0.80, 8.0), (0.83, 16.0)),
+        mnasnet=("0.843344", "0.833527"),
+        proposed=("0.82102", "0.826460"),
+    ),
+)
+COMPARED = {"mnasnet": mnasnet, "proposed": proposed}  # the rewards that the paper compares
+NEARLY = 0.001  # two rewards that differ by less are "nearly equal"
+
+
+def preference(first, second):
+    """Which of two networks a reward prefers, from what it pays for them."""
+    if abs(second - first) < NEARLY:
+        return "nearly equal"
+    return "the first" if first > second else "the second"
+
+
+def truncate(value, decimals):
+    """`value` cut (not rounded) after `decimals` decimals, as text: the paper's habit."""
+    scale = 10**decimals
+    nudged = value * scale + 1e-9  # 0.29 * 100 is 28.999... in binary
+    cut = math.floor(nudged) / scale
+    return f"{cut:.{decimals}f}"
+
+
+def agreement(printed, reward, accuracy, latency_ms):
+    """How a printed entry agrees with the formula: "yes", "factor cut first" or "no".
+
+    "yes": the formula, cut to the printed decimals. "factor cut first": the same, but MnasNet's
+    factor (LAT / T)^w is cut to five decimals before it is multiplied by ACC."""
+    decimals = len(printed) - len("0.")
+    if truncate(COMPARED[reward](accuracy, latency_ms), decimals) == printed:
+        return "yes"
+    factor = float(truncate(mnasnet(1.0, latency_ms), 5))
+    if reward == "mnasnet" and truncate(accuracy * factor, decimals) == printed:
+        return "factor cut first"
+    return "no"
+
+
+def table_1():
+    """Table 1 recomputed: a list of dicts, one per printed entry, pair by pair."""
+    entries = []
+    for pair in TABLE_1:
+        for reward, function in COMPARED.items():
+            values = [float(function(*network)) for network in pair["networks"]]
+            for k, (accuracy, latency_ms) in enumerate(pair["networks"]):
+                printed = pair[reward][k]
+                entries.append(
+                    dict(
+                        case=pair["case"],
+                        reward=reward,
+                        network=k + 1,
+                        accuracy=accuracy,
+                        latency_ms=latency_ms,
+                        printed=printed,
+                        formula=values[k],
+                        agrees=agreement(printed, reward, accuracy, latency_ms),
+                        prefers=preference(*values),
+                    )
+                )
+    return entries
+
+
+def contradiction():
+    """The ratio of two of MnasNet's rewards as it must be, and as printed.
+
+    The second networks of (a) and (c) both take 16 ms, so their rewards must stand as 84 : 83."""
+    a = TABLE_1[0]
+    c = TABLE_1[2]
+    must_be = a["networks"][1][0] / c["networks"][1][0]
+    as_printed = float(a["mnasnet"][1]) / float(c["mnasnet"][1])
+    return must_be, as_printed
+
+
+# --- Printed: Table 1, and what the text says of the rewards ----------------------------------
+
+MARKS = {"yes": " ", "factor cut first": "*", "no": "!"}
+
+
+def table_1_report():
+    """Table 1 as text: per pair and reward, both entries beside the formula, and who wins."""
+    lines = [
+        "  case  reward     first network            second network",
+        "                   printed    formula       printed    formula      prefers",
+    ]
+    entries = table_1()
+    for first, second in zip(entries[::2], entries[1::2], strict=True):
+        if first["reward"] == "mnasnet":
+            line = f"  ({first['case']})              "
+            for e in (first, second):
+                line += f"{e['accuracy']:.0%}, {e['latency_ms']:2.0f} ms".ljust(25)
+            lines.append(line.rstrip())
+        line = f"        {first['reward']:9}"
+        for e in (first, second):
+            line += f"  {e['printed']:8}{MARKS[e['agrees']]}  {e['formula']:.7f}   "
+        gap = abs(second["formula"] - first["formula"])
+        lines.append(f"{line} {first['prefers']}, by {gap:.4f}")
+    agrees = [e["agrees"] for e in entries]
+    cut_last = agrees.count("yes")
+    cut_first = agrees.count("factor cut first")
+    must_be, as_printed = contradiction()
+    lines += [
+        f"  {cut_last} of {len(agrees)} entries are the formula, cut at the end; "
+        f"{cut_last + cut_first} are, if the factor (LAT / T)^w is",
+        "  cut to five decimals first (*). One is unexplained (!), and the table contradicts",
+        "  itself there: in (a) and (c), two networks take 16 ms, so their MnasNet rewards must",
+        f"  stand as 84 : 83 = {must_be:.5f}; printed they stand as {as_printed:.5f}.",
+    ]
+    return "\n".join(lines)
+
+
+def comparisons():
+    """The text's two comparisons at T = 17 ms, computed: a list of dicts, one per reward and each.
+
+    First, 60 % at 8 ms against 63 % at 16 ms. Second, at 50 %, what 10 ms less are worth: from 15
+    to 5 ms, and from 20 to 10 ms."""
+    said = []
+    for name, reward in COMPARED.items():
+        first = float(reward(0.60, 8.0))
+        second = float(reward(0.63, 16.0))
+        said.append(
+            dict(
+                reward=name,
+                what="60 %, 8 ms against 63 %, 16 ms",
+                values=(first, second),
+                finds=preference(first, second),
+            )
+        )
+    for name, reward in COMPARED.items():
+        fast = float(reward(0.5, 5.0) - reward(0.5, 15.0))
+        slow = float(reward(0.5, 10.0) - reward(0.5, 20.0))
+        said.append(
+            dict(
+                reward=name,
+                what="worth of 15 -> 5 ms against 20 -> 10 ms, at 50 %",
+                values=(fast, slow),
+                finds="more below 15 ms" if fast > slow else "more above 10 ms",
+            )
+        )
+    return said
+
+
+def comparisons_report():
+    """`comparisons` as text."""
+    lines = []
+    for e in comparisons():
+        values = "{:.4f}, {:.4f}".format(*e["values"])
+        lines.append(f"  {e['what']:49} {e['reward']:9} {values}: {e['finds']}")
+    return "\n".join(lines)
+
+
+# --- Two rewards of other papers, for comparison and for the exercises ------------------------
 
 
 def mnasnet_hard(accuracy, latency_ms, target_ms=T_MS):
@@ -89,60 +313,22 @@ def mnasnet_hard(accuracy, latency_ms, target_ms=T_MS):
 
 def tunas(accuracy, latency_ms, target_ms=T_MS, beta=BETA):
     """R = ACC + beta |LAT / T - 1|: faster costs as much as slower (Bender et al., CVPR 2020)."""
-    accuracy, latency_ms = _checked(accuracy, latency_ms, target_ms)
-    return (accuracy + beta * np.abs(latency_ms / target_ms - 1.0))[()]
+    accuracy = as_fractions(accuracy)
+    latency_ms = as_milliseconds(latency_ms)
+    target_ms = as_target(target_ms)
+    return accuracy + beta * np.abs(latency_ms / target_ms - 1.0)
 
 
-REWARDS = {r.__name__: r for r in (mnasnet, proposed, mnasnet_hard, tunas)}  # for --rewards
+REWARDS = {  # for --rewards
+    "mnasnet": mnasnet,
+    "proposed": proposed,
+    "mnasnet_hard": mnasnet_hard,
+    "tunas": tunas,
+}
 
 
-# --- What the functions refuse ----------------------------------------------------------------
-
-
-def _checked(accuracy, latency_ms, target_ms, log_base=False):
-    """Both as float arrays (...), or ValueError: the usual slip is a wrong unit."""
-    accuracy, latency_ms = np.asarray(accuracy, float), np.asarray(latency_ms, float)
-    if not 0 < target_ms < math.inf:
-        raise ValueError(f"the target latency must be a positive number of ms, not {target_ms}")
-    if log_base and target_ms <= 1:
-        raise ValueError("Eq. 4 takes log_T and needs T > 1: give milliseconds, not seconds")
-    if not np.all((accuracy >= 0) & (accuracy <= 1)):
-        raise ValueError("accuracy must lie in 0..1 (a fraction; divide percent by 100)")
-    if not np.all((latency_ms > 0) & np.isfinite(latency_ms)):
-        raise ValueError("latency must be a positive, finite number of ms")
-    return accuracy, latency_ms
-
-
-# --- Table 1: three pairs of networks ---------------------------------------------------------
-
-# (case, accuracy, latency in ms, MnasNet's reward, proposed reward), the rewards as printed.
-TABLE_1 = (
-    ("a", 0.80, 8.0, "0.84334", "0.82102"),
-    ("a", 0.84, 16.0, "0.84352", "0.83546"),
-    ("b", 0.80, 12.0, "0.81974", "0.81186"),
-    ("b", 0.84, 24.0, "0.81996", "0.77031"),
-    ("c", 0.80, 8.0, "0.843344", "0.82102"),
-    ("c", 0.83, 16.0, "0.833527", "0.826460"),
-)
-
-
-def truncate(value, decimals):
-    """`value` cut (not rounded) after `decimals` decimals, as text: the paper's habit."""
-    scale = 10**decimals
-    return f"{math.floor(value * scale + 1e-9) / scale:.{decimals}f}"
-
-
-def table_1():
-    """Table 1 recomputed: a list of dicts, one per entry, the formula's value beside the print.
-
-    `agrees`: the formula, truncated to the printed decimals, is what is printed. Two are misprints.
-    """
-    entries = []
-    for case, accuracy, latency_ms, *printed in TABLE_1:
-        for reward, text in zip(("mnasnet", "proposed"), printed, strict=True):
-            value = float(REWARDS[reward](accuracy, latency_ms, T_MS))
-            cut = truncate(value, len(text) - 2)  # "0." precedes the decimals
-            entry = dict(case=case, accuracy=accuracy, latency_ms=latency_ms, reward=reward)
-            entry |= dict(printed=text, formula=value, truncated=cut, agrees=cut == text)
-            entries.append(entry)
-    return entries
+if __name__ == "__main__":
+    print("Table 1: rewards as printed in the paper, beside the formula (T = 17 ms)\n")
+    print(table_1_report())
+    print("\nWhat the text says of the rewards (T = 17 ms)\n")
+    print(comparisons_report())

@@ -24,10 +24,12 @@ from controller_numpy import Reinforce
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
 from nas_reward import REWARDS
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+CORES = os.cpu_count()
+if hasattr(os, "sched_getaffinity"):  # where it exists: the cores that we may use
+    CORES = len(os.sched_getaffinity(0))
 # Workers are forked, which is instant, but started anew where forking is unsafe.
 WORKERS = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-LOCKSTEP = 16  # runs that advance together; the weights of more do not fit the cache of one core
+LOCKSTEP = 16  # runs that advance together; more do not fit the cache of one core
 
 # The paper gives no hyperparameters; docs/hyperparameters.md says how these were chosen.
 HYPERPARAMETERS = dict(
@@ -197,14 +199,16 @@ def run_searches(
 
 def random_search(seed, samples):
     """Rows (samples,) drawn uniformly, from a stream of random search's own."""
-    return np.random.default_rng([seed, 1]).integers(N_CELLS, size=samples).astype(np.int32)
+    rng = np.random.default_rng([seed, 1])
+    return rng.integers(N_CELLS, size=samples).astype(np.int32)
 
 
 def windows(problem, seeds, samples, hyperparameters):
     """Search with all rewards and these seeds; yields a Window each 250 networks.
 
     The runs are reward 0 with all seeds, then reward 1 with all seeds, and so on."""
-    pay = np.repeat(np.stack(list(problem.pay.values())), len(seeds), axis=0)  # (runs, 15625)
+    pay = np.stack(list(problem.pay.values()))  # (rewards, 15625)
+    pay = np.repeat(pay, len(seeds), axis=0)  # (runs, 15625)
     seed_of_run = list(seeds) * len(problem.pay)
     groups = [slice(k, k + LOCKSTEP) for k in range(0, len(pay), LOCKSTEP)]
     searches = [Reinforce(seed_of_run[group], **hyperparameters) for group in groups]
@@ -284,8 +288,10 @@ def receive(receiver):
 
 def serve(sender, receivers, *task):
     """What a worker process does: search its share of the seeds, and send each Window."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends the workers
-    for receiver in receivers:  # a forked worker holds them too, and could not see the parent exit
+    # The parent handles Ctrl-C and ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A forked worker holds the receiving ends as well, and could not see the parent exit.
+    for receiver in receivers:
         receiver.close()
     with contextlib.suppress(BrokenPipeError):  # the parent has exited: nothing left to do
         for window in windows(*task):

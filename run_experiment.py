@@ -11,7 +11,8 @@ depends on its seed and its reward alone, not on which searches are beside it.""
 
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # our matrices are small; workers use the cores
+# One BLAS thread per process: our matrices are small, and the workers use the cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 import gzip
@@ -24,10 +25,11 @@ import time
 import numpy as np
 
 import nas_benchmark
+import nas_reward
 from claims import PAIR, SAMPLES, WINDOW, ledger
 from command_line import Parser, UserError, clear_progress, progress, run, whole_files
 from nas_benchmark import CELLS, N_CELLS, cell_to_string, string_to_cell
-from nas_reward import REWARDS, T_MS, table_1
+from nas_reward import REWARDS, T_MS
 from nas_search import CORES, HYPERPARAMETERS, Problem, run_searches, timed
 
 SEEDS = 40  # the fewest at which every claim can be decided is 39
@@ -42,7 +44,7 @@ def experiment(argv):
     wall_s = {}
     with whole_files(args.out) as folder:
         print_benchmark(problem)
-        print_table_1(table_1())
+        print_rewards()
         print_cells("Optimum: the best of all cells, by each reward", problem.optima())
 
         seeds = range(args.first_seed, args.first_seed + args.seeds)
@@ -58,7 +60,7 @@ def experiment(argv):
         with timed(wall_s, "figures"):
             draw(folder, runs, claims)
         with timed(wall_s, "files"):
-            write_table_1(folder / "table1.csv", table_1())
+            write_table_1(folder / "table1.csv", nas_reward.table_1())
             write_samples(folder / "samples.csv.gz", runs)
         write_summary(folder / "summary.json", args, runs, claims, wall_s)
     print_time(args, runs, wall_s)
@@ -66,7 +68,7 @@ def experiment(argv):
 
 def draw(folder, runs, claims):
     """All figures, into `folder`."""
-    import figures  # here, for matplotlib takes longer to import than --help should take
+    import figures  # here, for --help should not wait for matplotlib
 
     figures.write_figures(folder, runs, claims)
 
@@ -76,7 +78,7 @@ def draw(folder, runs, claims):
 
 def parse(argv):
     """The options as a namespace, or UserError."""
-    parser = Parser(description="Search NAS-Bench-201 with two rewards; test the paper's claims.")
+    parser = Parser(description="Search NAS-Bench-201 by two rewards; test the paper's claims.")
     parser.add_argument(
         "--benchmark",
         metavar="PATH",
@@ -143,7 +145,8 @@ def parse(argv):
     if parser.parse_args(argv).quick:  # it changes defaults only, so parse again
         parser.set_defaults(seeds=2, samples=1000)
     args = parser.parse_args(argv)
-    for name, least in (("seeds", 1), ("first_seed", 0), ("samples", 1), ("workers", 1)):
+    at_least = dict(seeds=1, first_seed=0, samples=1, workers=1)
+    for name, least in at_least.items():
         if getattr(args, name) < least:
             raise UserError(f"--{name.replace('_', '-')} must be at least {least}")
     args.rewards = args.rewards.split(",")
@@ -179,15 +182,11 @@ def print_benchmark(problem):
     print(f"  T        {problem.target_ms:g} ms; {share}")
 
 
-def print_table_1(entries):
-    heading("Table 1: rewards as printed in the paper, beside the formula (T = 17 ms)")
-    print("  case  accuracy  latency  reward     printed    formula")
-    line = "  ({case}) {accuracy:8.0%} {latency_ms:5.0f} ms  {reward:9}  {printed:9}  {formula:.6f}"
-    for e in entries:
-        remark = "" if e["agrees"] else "  misprint: the formula gives {truncated}"
-        print((line + remark).format(**e))
-    agree = f"{sum(e['agrees'] for e in entries)} of {len(entries)} agree"
-    print(f"  {agree} as truncated; the others are misprints of the paper")
+def print_rewards():
+    heading(f"Table 1: rewards as printed in the paper, beside the formula (T = {T_MS:g} ms)")
+    print(nas_reward.table_1_report())
+    heading(f"What the text says of the rewards (T = {T_MS:g} ms)")
+    print(nas_reward.comparisons_report())
 
 
 def print_cells(title, cells):
@@ -200,13 +199,13 @@ def print_cells(title, cells):
             continue
         meets = "yes" if cell["meets_target"] else "no"
         operations = " ".join(f"{SHORT_NAMES[k]:4}" for k in string_to_cell(cell["arch"]))
-        line = f"  {name:12}  {cell['accuracy']:8.2%}  {cell['latency_ms']:5.2f} ms  {meets:7}"
-        print(f"{line}  {operations}".rstrip())
+        line = f"  {name:12}  {cell['accuracy']:8.2%}  {cell['latency_ms']:5.2f} ms"
+        print(f"{line}  {meets:7}  {operations}".rstrip())
 
 
 def print_window_header(problem):
     names = [*problem.pay, "random"]
-    heading(f"Search: each row is a window of {WINDOW} networks, mean over seeds (Fig. 7)")
+    heading(f"Search: a row per window of {WINDOW} networks, mean over seeds (Fig. 7)")
     print(("          " + "".join(f"  {name:^16}" for name in names)).rstrip())
     print("  networks" + "  acc %    ms  <=T" * len(names) + "   <=T: seeds whose mean is")
 
@@ -223,10 +222,10 @@ class Watch:
         """rows {reward or "random": (seeds, 250)} of the window that ends with network `end`."""
         line = f"  {end:8,}"
         for drawn in rows.values():  # (seeds, 250)
-            accuracy = self.problem.benchmark.accuracy[drawn]
-            latency_ms = self.problem.benchmark.latency_ms[drawn].mean(axis=1)  # (seeds,)
-            seeds = (latency_ms <= self.problem.target_ms).mean()
-            line += f"  {100 * accuracy.mean():5.2f} {latency_ms.mean():5.2f} {seeds:4.0%}"
+            percent = 100 * self.problem.benchmark.accuracy[drawn].mean()
+            ms = self.problem.benchmark.latency_ms[drawn].mean(axis=1)  # (seeds,)
+            seeds = (ms <= self.problem.target_ms).mean()
+            line += f"  {percent:5.2f} {ms.mean():5.2f} {seeds:4.0%}"
         clear_progress()
         print(line, flush=True)
         progress(end, self.samples, time.perf_counter() - self.start)
@@ -246,7 +245,7 @@ def print_claims(entries, seeds, samples):
             spread = f"[{e['low']:,.4g}, {e['high']:,.4g}]"
         columns = f"{paper:>6} {ours:>9} {spread:>15} {p:>6} {random:>6}"
         print(f"  {e['claim']:37} {columns}  {e['verdict']}")
-    print(f"  ours: the median; >= where a search that never settles counts as {samples:,}")
+    print(f"  ours: the median; a search that never settles counts as {samples:,}, and so >=")
     if samples != SAMPLES:
         print(f"  numbers are undecided, as the paper's need --samples {SAMPLES}")
 
@@ -291,10 +290,13 @@ def write_samples(path, runs):
             strict=True,
         )
     ]
-    with gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as file:  # no date: same bytes
+    # mtime=0: no date in the file, so that the same run writes the same bytes.
+    with gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as file:
         file.write(b"reward,seed,sample,arch,accuracy,latency_ms,reward_value\n")
         for name, drawn in runs.rows.items():
-            pay = runs.problem.pay[name].tolist() if name in runs.problem.pay else [""] * N_CELLS
+            pay = [""] * N_CELLS
+            if name in runs.problem.pay:
+                pay = runs.problem.pay[name].tolist()
             for seed, rows in zip(runs.seeds, drawn.tolist(), strict=True):
                 for n, row in enumerate(rows, 1):
                     file.write(f"{name},{seed},{n},{facts[row]},{pay[row]}\n".encode())
@@ -313,7 +315,8 @@ def write_summary(path, args, runs, claims, wall_s):
             target_ms=runs.problem.target_ms,
             hyperparameters=HYPERPARAMETERS,
         ),
-        table1=table_1(),
+        table1=nas_reward.table_1(),
+        comparisons=nas_reward.comparisons(),
         optimum=runs.problem.optima(),
         claims=claims,
         best_found=runs.best_found(),
