@@ -1,0 +1,384 @@
+"""Who chooses, as on the board: an LSTM that writes one cell, and REINFORCE, which teaches it.
+
+    python controller_plain.py        the first three updates of a search, with their numbers
+
+    weights = start_weights(np.random.default_rng(0), H=64)
+    tensors = forward(noise, **weights)                  one cell, and all that led to it
+    gradient = backward(A, w, **tensors, **weights)      {"dlogits", "dh", ..., "dWx", ...}
+
+One network is one cell: 6 operations, chosen one after the other, each from a softmax over 5. For
+each edge t = 0 .. 5, from what stands one step before (at first: the start token, zeros, zeros),
+
+    z_t = Wx[a_{t-1}] + h_{t-1} Wh + b       four blocks of H numbers, for i, f, g and o
+    i_t, f_t, o_t = sigmoid(z_t)             input, forget and output gate, 0..1
+    g_t = tanh(z_t)                          candidate for the cell state, -1..1
+    c_t = f_t c_{t-1} + i_t g_t              keep some of the old state, add some of the new
+    h_t = o_t tanh(c_t)                      show some of it
+    logits_t = h_t Wo + bo
+    p_t = softmax(logits_t)
+    a_t ~ p_t                                the operation on edge t
+
+The reward R is paid once per network, after the sixth choice; all six choices share it. After
+every network, Adam goes one step down the gradient of
+
+    loss = -A sum_t log p_t[a_t] - w sum_t E_t        A = R - b,  E_t = -sum_k p_t[k] log p_t[k]
+
+    letter   meaning                                            shape         here
+    S, K     steps = edges of a cell; operations                              6, 5
+    V        tokens: the operations and the start token                       6
+    H        hidden units of the LSTM                                         64
+    a        operations chosen; a[-1] is the start token        (S+1,)
+    c, h     cell state, hidden state; [-1] is the start        (S+1, H)
+    i f g o  gates and candidate                                (S, H) each
+    p        probability of each operation                      (S, K)
+    Wx Wh b  from token, h and 1 to z; columns i, f, g, o       (V, 4H), (H, 4H), (4H,)
+    Wo bo    from h and 1 to the logits                         (H, K), (K,)
+    R b A    reward, baseline (not the bias b), advantage       numbers
+    E, w     entropy of a step, and its weight                  (S,), number
+    dQ       derivative of the loss by Q, for any Q             as Q
+
+`controller_numpy.py` computes the same for many searches at once, and fast; the tests hold the one
+against the other. LSTM: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+REINFORCE: Williams 1992. Adam: Kingma and Ba 2015. Left out: speed."""
+
+import sys
+
+import numpy as np
+
+import command_line
+import nas_benchmark
+from nas_benchmark import OPERATIONS, cell_to_row
+from nas_reward import T_MS, latency_reward, proposed
+
+S = 6
+K = len(OPERATIONS)
+V = K + 1
+START = K  # the token before the first edge
+INIT_RANGE = 0.1  # weights start in U(-0.1, 0.1); biases at 0, the forget gate's at 1
+
+
+# --- Weights ----------------------------------------------------------------------------------
+
+
+def start_weights(rng, H):
+    """Weights before learning: a dict of Wx, Wh, b, Wo and bo, drawn as controller_numpy does."""
+    size = (V + H + 1) * 4 * H + (H + 1) * K
+    weights = from_vector(rng.uniform(-INIT_RANGE, INIT_RANGE, size), H)
+    weights["b"][:] = 0.0
+    weights["b"][H : 2 * H] = 1.0  # remember: sigmoid(1) = 73 % of c survives a step
+    weights["bo"][:] = 0.0
+    return weights
+
+
+def from_vector(theta, H):
+    """The dict of weights that controller_numpy keeps as one vector theta (P,).
+
+    theta holds Wx, Wh, b, Wo and bo in this order, each row by row. `to_vector` goes back."""
+    shapes = dict(Wx=(V, 4 * H), Wh=(H, 4 * H), b=(4 * H,), Wo=(H, K), bo=(K,))
+    ends = np.cumsum([np.prod(shape) for shape in shapes.values()])
+    parts = np.split(np.array(theta, float), ends[:-1])
+    return {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts, strict=True)}
+
+
+def to_vector(weights):
+    """A dict of Wx, Wh, b, Wo and bo as one vector (P,): what `from_vector` undoes."""
+    return np.concatenate([weight.ravel() for weight in weights.values()])
+
+
+# --- Forward ----------------------------------------------------------------------------------
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def softmax(logits):
+    return np.exp(logits) / np.exp(logits).sum()
+
+
+def forward(noise, Wx, Wh, b, Wo, bo, h_start=0.0, c_start=0.0):
+    """Write one cell, a[:S]: returns a dict of the tensors of all steps.
+
+    noise (S, K) decides what is drawn. The Gumbel-max trick: if it follows Gumbel's distribution,
+    argmax(logits + noise) is a draw from softmax(logits)."""
+    H = len(Wh)
+    a = np.full(S + 1, START)
+    i, f, g, o = np.zeros((4, S, H))
+    c, h = np.zeros((2, S + 1, H))
+    c[-1] = c_start
+    h[-1] = h_start
+    p = np.zeros((S, K))
+    for t in range(S):
+        z = Wx[a[t - 1]] + h[t - 1] @ Wh + b
+        zi, zf, zg, zo = np.split(z, 4)  # (H,) each
+        i[t] = sigmoid(zi)
+        f[t] = sigmoid(zf)
+        g[t] = np.tanh(zg)
+        o[t] = sigmoid(zo)
+        c[t] = f[t] * c[t - 1] + i[t] * g[t]
+        h[t] = o[t] * np.tanh(c[t])
+        logits = h[t] @ Wo + bo
+        p[t] = softmax(logits)
+        a[t] = np.argmax(logits + noise[t])
+    return dict(
+        a=a,
+        i=i,
+        f=f,
+        g=g,
+        o=o,
+        c=c,
+        h=h,
+        p=p,
+    )
+
+
+def forcing(cell):
+    """Noise (..., S, K) with which any controller chooses this cell (..., S)."""
+    return np.where(np.eye(K)[cell] == 1, np.inf, 0.0)
+
+
+def log_probability(a, p, **_):
+    """log P(cell) = sum_t log p_t[a_t], from the tensors of `forward`."""
+    return sum(np.log(p[t, a[t]]) for t in range(S))
+
+
+def entropy(p, **_):
+    """E_t of each step, (S,), from the tensors of `forward`."""
+    return -(p * np.log(p)).sum(axis=1)
+
+
+def loss(A, w, **tensors):
+    """What `backward` differentiates: -A log P(cell) - w sum_t E_t."""
+    return -A * log_probability(**tensors) - w * entropy(**tensors).sum()
+
+
+# --- Backward ---------------------------------------------------------------------------------
+
+
+def backward(A, w, a, i, f, g, o, c, h, p, Wx, Wh, b, Wo, bo):
+    """The derivative of `loss` by each tensor of `forward`: a dict of dlogits, dh, ... dbo.
+
+    Each line undoes the forward line quoted above it, in reverse order. What is used twice collects
+    its derivative twice (+=): h_t feeds logits_t and z_{t+1}, c_t feeds h_t and c_{t+1}."""
+    E = entropy(p)
+    dlogits = np.zeros_like(p)
+    dc, dh = np.zeros((2, *h.shape))  # [-1]: by the start states
+    di, df, dg, do = np.zeros((4, *i.shape))
+    dz = np.zeros((S, len(b)))
+    dWx = np.zeros_like(Wx)
+    dWh = np.zeros_like(Wh)
+    db = np.zeros_like(b)
+    dWo = np.zeros_like(Wo)
+    dbo = np.zeros_like(bo)
+    for t in reversed(range(S)):
+        # loss = -A log p[a] - w E
+        #   log p[a] = logits_a - log sum_k exp(logits_k)  =>  d(-log p[a]) / dlogits = p - one_hot
+        #   E = -sum_k p_k log p_k                         =>  d(-E) / dlogits = p (log p + E)
+        one_hot = np.eye(K)[a[t]]
+        dlogits[t] += A * (p[t] - one_hot)
+        dlogits[t] += w * p[t] * (np.log(p[t]) + E[t])
+
+        # logits = h Wo + bo
+        dh[t] += Wo @ dlogits[t]
+        dWo += np.outer(h[t], dlogits[t])
+        dbo += dlogits[t]
+
+        # h = o tanh(c)
+        do[t] = dh[t] * np.tanh(c[t])
+        dc[t] += dh[t] * o[t] * (1 - np.tanh(c[t]) ** 2)
+
+        # c = f c_before + i g
+        df[t] = dc[t] * c[t - 1]
+        dc[t - 1] += dc[t] * f[t]
+        di[t] = dc[t] * g[t]
+        dg[t] = dc[t] * i[t]
+
+        # i, f, o = sigmoid(z),  g = tanh(z)
+        dzi = di[t] * i[t] * (1 - i[t])
+        dzf = df[t] * f[t] * (1 - f[t])
+        dzg = dg[t] * (1 - g[t] ** 2)
+        dzo = do[t] * o[t] * (1 - o[t])
+        dz[t] = np.concatenate([dzi, dzf, dzg, dzo])
+
+        # z = Wx[a_before] + h_before Wh + b
+        dWx[a[t - 1]] += dz[t]
+        dh[t - 1] += Wh @ dz[t]
+        dWh += np.outer(h[t - 1], dz[t])
+        db += dz[t]
+    return dict(
+        dlogits=dlogits,
+        dh=dh,
+        dc=dc,
+        do=do,
+        di=di,
+        df=df,
+        dg=dg,
+        dz=dz,
+        dWx=dWx,
+        dWh=dWh,
+        db=db,
+        dWo=dWo,
+        dbo=dbo,
+    )
+
+
+# --- Learning ---------------------------------------------------------------------------------
+
+
+def adam(theta, g, m, v, t, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Step t = 1, 2, ... of Adam (Algorithm 1) for gradient g: returns the new theta, m and v."""
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    theta = theta - learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
+    return theta, m, v
+
+
+class Reinforce:
+    """One search. `tensors` and `gradient` are those of the network drawn last.
+
+    baseline_decay=None: no baseline, b = 0."""
+
+    def __init__(self, seed, hidden, learning_rate, entropy_weight, baseline_decay):
+        self.rng = np.random.default_rng(seed)
+        self.weights = start_weights(self.rng, hidden)
+        self.moments = dict.fromkeys(self.weights, (0.0, 0.0))  # m and v of Adam
+        self.t = 0
+        self.learning_rate = learning_rate
+        self.entropy_weight = entropy_weight
+        self.baseline_decay = baseline_decay
+        self.baseline = None  # b, from the first reward on
+
+    def search(self, pay, samples):
+        """Draw `samples` cells and learn from each; pay (15625,) is R by row. Returns the rows."""
+        rows = []
+        for _ in range(samples):
+            row = cell_to_row(self.sample())
+            self.learn(pay[row])
+            rows.append(row)
+        return rows
+
+    def sample(self):
+        """Draw one cell (S,) from the present policy."""
+        noise = self.rng.gumbel(size=(S, K))
+        self.tensors = forward(noise, **self.weights)
+        return self.tensors["a"][:S]
+
+    def learn(self, R):
+        """One REINFORCE update from the reward R of the cell just sampled.
+
+        b is a moving average of the rewards before R. It may not contain R itself, for then the
+        gradient would be biased. Before the first reward there is none: then b = R, and A = 0."""
+        decay = self.baseline_decay
+        if self.baseline is None:
+            self.baseline = 0.0 if decay is None else R
+        self.A = R - self.baseline
+        self.gradient = backward(self.A, self.entropy_weight, **self.tensors, **self.weights)
+        self.t += 1
+        for name, theta in self.weights.items():
+            g = self.gradient["d" + name]
+            m, v = self.moments[name]
+            theta, m, v = adam(theta, g, m, v, self.t, self.learning_rate)
+            self.weights[name] = theta
+            self.moments[name] = (m, v)
+        if decay is not None:
+            self.baseline = decay * self.baseline + (1 - decay) * R
+
+
+# --- The lesson: the first three updates of a search ------------------------------------------
+
+LESSON = dict(hidden=64, learning_rate=3e-3, entropy_weight=0.0, baseline_decay=0.9)
+SHORT = ("none", "skip", "1x1", "3x3", "pool")  # OPERATIONS, in few letters
+UPDATE = """
+Network {number}
+  cell       {cell:40} one operation for each of the six edges
+  ACC        {accuracy:<40.4f} accuracy, looked up in the benchmark
+  LAT        {latency_ms:<40.2f} latency in ms, looked up as well
+  L          {L:<40.4f} log_T(1.5 T - LAT), Eq. 4
+  R          {R:<40.4f} 0.9 ACC + 0.1 L, Eq. 5: the reward
+  b          {b:<40.4f} {why_b}
+  A          {A:<+40.4f} R - b, {why_A}
+  edge 0->1  {operations} the first of the six softmaxes
+  p          {p} softmax(logits), before the update
+  one-hot    {one_hot} 1 where the operation was drawn
+  dlogits    {dlogits} A (p - one-hot); logits move against it
+  P(cell)    {before:<40.3e} product of the six p[a] before the update,
+             {after:<40.3e} and after it (1/15625 = 6.400e-05)
+"""
+TABLE = """
+   cell                             ACC   LAT ms       R       b        A  P before     P after
+"""
+ROW = (
+    "{number}  {cell:29}{accuracy:8.2%}{latency_ms:8.2f}{R:8.4f}{b:8.4f}{A:+9.4f}"
+    "  {before:.3e} -> {after:.3e}\n"
+)
+
+
+def lesson():
+    """The text that this script prints: the numbers of three updates, and what each means."""
+    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
+    search = Reinforce(seed=0, **LESSON)
+    decay = LESSON["baseline_decay"]
+    text = f"A search with the proposed reward, T = {T_MS:g} ms, seed 0; {benchmark.name}\n"
+    text += ", ".join(f"{name} {value:g}" for name, value in LESSON.items()) + "\n"
+    table = TABLE
+    why_b = "no reward before this one: b = R"
+    for number in (1, 2, 3):
+        update = one_update(search, benchmark)
+        text += UPDATE.format(number=number, why_b=why_b, **update)
+        table += ROW.format(number=number, **update)
+        why_b = "{:g} * {b:.4f} + {:.2g} * {R:.4f}: b and R above".format(decay, 1 - decay, **update)
+    return text + table
+
+
+def one_update(search, benchmark):
+    """Draw one network, look it up and learn from it: a dict of the numbers to be shown."""
+    cell = search.sample()
+    row = cell_to_row(cell)
+    accuracy = benchmark.accuracy[row]
+    latency_ms = benchmark.latency_ms[row]
+    R = proposed(accuracy, latency_ms)
+    before = log_probability(**search.tensors)
+    search.learn(R)
+    after = log_probability(**forward(forcing(cell), **search.weights))
+    return dict(
+        cell=" ".join(SHORT[k] for k in cell),
+        accuracy=accuracy,
+        latency_ms=latency_ms,
+        L=latency_reward(latency_ms),
+        R=R,
+        b=R - search.A,
+        A=search.A,
+        why_A=judgement(search.A),
+        operations=in_columns(SHORT, "<8"),
+        p=in_columns(search.tensors["p"][0], "<8.4f"),
+        one_hot=in_columns(np.eye(K)[cell[0]], "<8.0f"),
+        dlogits=in_columns(search.gradient["dlogits"][0], "<+8.4f"),
+        before=np.exp(before),
+        after=np.exp(after),
+    )
+
+
+def judgement(A):
+    """What the sign of the advantage means, in words."""
+    if A > 0:
+        return "better than usual: draw it more often"
+    if A < 0:
+        return "worse than usual: draw it less often"
+    return "nothing to learn from"
+
+
+def in_columns(values, form):
+    """The values (K,), each printed in this form, in one line."""
+    return "".join(format(value, form) for value in values)
+
+
+def teach(argv):
+    """The command: prints the lesson. Raises UserError."""
+    command_line.Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
+    print(lesson(), end="")
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(teach, sys.argv[1:]))
