@@ -175,7 +175,7 @@ def backward(A, w, a, i, f, g, o, c, h, p, Wx, Wh, b, Wo, bo):
         #   log p[a] = logits_a - log sum_k exp(logits_k)  =>  d(-log p[a]) / dlogits = p - one_hot
         #   E = -sum_k p_k log p_k                         =>  d(-E) / dlogits = p (log p + E)
         one_hot = np.eye(K)[a[t]]
-        dlogits[t] += A * (p[t] - one_hot)
+        dlogits[t] = A * (p[t] - one_hot)
         dlogits[t] += w * p[t] * (np.log(p[t]) + E[t])
 
         # logits = h Wo + bo
@@ -306,6 +306,7 @@ Network {number}
   P(cell)    {before:<40.3e} product of the six p[a] before the update,
              {after:<40.3e} and after it (1/15625 = 6.400e-05)
 """
+WHY_B = "{decay:g} * {b:.4f} + {rest:.2g} * {R:.4f}: b and R above"
 TABLE = """
    cell                             ACC   LAT ms       R       b        A  P before     P after
 """
@@ -328,7 +329,7 @@ def lesson():
         update = one_update(search, benchmark)
         text += UPDATE.format(number=number, why_b=why_b, **update)
         table += ROW.format(number=number, **update)
-        why_b = "{:g} * {b:.4f} + {:.2g} * {R:.4f}: b and R above".format(decay, 1 - decay, **update)
+        why_b = WHY_B.format(decay=decay, rest=1 - decay, **update)
     return text + table
 
 
