@@ -36,7 +36,8 @@ import numpy as np
 WINDOW = 250  # networks per window of Fig. 7
 SAMPLES = 5000  # networks that the paper draws per reward
 LEVEL = 0.05  # of each test
-MIN_RUNS = 39  # the smallest n with 2 / (n + 1) <= LEVEL
+MIN_RUNS = 39  # for a number: the smallest n with 2 / (n + 1) <= LEVEL
+MIN_PAIRS = 6  # for a direction: the smallest n with 2 / 2^n <= LEVEL
 PAIR = ("mnasnet", "proposed")  # the rewards that the paper compares
 
 
@@ -187,6 +188,15 @@ def judge_direction(values):
     if p > LEVEL:
         return p, "undecided"
     return p, "holds" if np.sum(values > 0) > np.sum(values < 0) else "opposite"
+
+
+def too_small(entry, samples):
+    """Whether a line is undecided because so few and short runs can decide nothing."""
+    if entry["verdict"] != "undecided":
+        return False
+    if entry["kind"] == "direction":
+        return len(entry["per_seed"]) < MIN_PAIRS
+    return len(entry["per_seed"]) < MIN_RUNS or samples != SAMPLES
 
 
 # --- The ledger -------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ import numpy as np
 
 import nas_benchmark
 import nas_reward
-from claims import PAIR, SAMPLES, WINDOW, ledger
+from claims import MIN_PAIRS, MIN_RUNS, PAIR, SAMPLES, WINDOW, decidable, ledger
 from command_line import Parser, UserError, clear_progress, progress, run, whole_files
 from nas_benchmark import CELLS, N_CELLS, cell_to_string, string_to_cell
 from nas_reward import REWARDS, T_MS
@@ -45,7 +45,7 @@ def experiment(argv):
     with whole_files(args.out) as folder:
         print_benchmark(problem)
         print_rewards()
-        print_cells("Optimum: the best of all cells, by each reward", problem.optima())
+        print_optima(problem)
 
         seeds = range(args.first_seed, args.first_seed + args.seeds)
         print_window_header(problem)
@@ -58,7 +58,7 @@ def experiment(argv):
         print_best_found(runs)
 
         with timed(wall_s, "figures"):
-            draw(folder, runs, claims)
+            draw(folder, runs, claims, args.animate)
         with timed(wall_s, "files"):
             write_table_1(folder / "table1.csv", nas_reward.table_1())
             write_samples(folder / "samples.csv.gz", runs)
@@ -66,11 +66,15 @@ def experiment(argv):
     print_time(args, runs, wall_s)
 
 
-def draw(folder, runs, claims):
-    """All figures, into `folder`."""
+def draw(folder, runs, claims, animate):
+    """All figures, into `folder`; the animation, of the first seed, if asked for."""
     import figures  # here, for --help should not wait for matplotlib
 
     figures.write_figures(folder, runs, claims)
+    if animate:
+        samples = runs.rows["random"].shape[1]
+        path = folder / "search.gif"
+        figures.animate(path, runs.problem, runs.seeds[0], samples, HYPERPARAMETERS)
 
 
 # --- Command line -----------------------------------------------------------------------------
@@ -142,6 +146,11 @@ def parse(argv):
         action="store_true",
         help="2 seeds of 1,000 networks unless you say otherwise",
     )
+    parser.add_argument(
+        "--animate",
+        action="store_true",
+        help="write search.gif as well: how the policies move",
+    )
     if parser.parse_args(argv).quick:  # it changes defaults only, so parse again
         parser.set_defaults(seeds=2, samples=1000)
     args = parser.parse_args(argv)
@@ -189,9 +198,13 @@ def print_rewards():
     print(nas_reward.comparisons_report())
 
 
-def print_cells(title, cells):
+def print_optima(problem):
+    heading(f"Optimum: the best of all cells, by each reward, on {problem.benchmark.name}")
+    print_cells(problem.optima())
+
+
+def print_cells(cells):
     """A line for each of cells {name: what Problem.facts says, or None}."""
-    heading(title)
     print(f"  {'':12}  accuracy   latency  meets T  0->1 0->2 1->2 0->3 1->3 2->3")
     for name, cell in cells.items():
         if cell is None:
@@ -243,17 +256,22 @@ def print_claims(entries, seeds, samples):
         if e["ours"] is not None:
             ours = f"{e['bound']} {e['ours']:,.4g}".strip()
             spread = f"[{e['low']:,.4g}, {e['high']:,.4g}]"
+        verdict = e["verdict"] if decidable(e, samples) else ""
         columns = f"{paper:>6} {ours:>9} {spread:>15} {p:>6} {random:>6}"
-        print(f"  {e['claim']:37} {columns}  {e['verdict']}")
+        print(f"  {e['claim']:37} {columns}  {verdict}".rstrip())
     print(f"  ours: the median; a search that never settles counts as {samples:,}, and so >=")
-    if samples != SAMPLES:
-        print(f"  numbers are undecided, as the paper's need --samples {SAMPLES}")
+    if not all(decidable(e, samples) for e in entries):
+        least = (
+            f"{MIN_RUNS} seeds of {SAMPLES:,} networks for a number, {MIN_PAIRS} for a direction"
+        )
+        print(f"  no verdict where this run is too small for one: it takes {least}")
 
 
 def print_best_found(runs):
     cells = runs.best_found() | {"of all cells": runs.problem.optima()["best_under_T"]}
-    title = f"Best network found under T = {runs.problem.target_ms:g} ms, over all seeds"
-    print_cells(title, cells)
+    name = runs.problem.benchmark.name
+    heading(f"Best network found under T = {runs.problem.target_ms:g} ms, on {name}")
+    print_cells(cells)
 
 
 def print_time(args, runs, wall_s):
