@@ -26,7 +26,7 @@ import numpy as np
 
 import nas_benchmark
 import nas_reward
-from claims import MIN_PAIRS, MIN_RUNS, PAIR, SAMPLES, WINDOW, decidable, ledger
+from claims import MIN_PAIRS, MIN_RUNS, PAIR, SAMPLES, WINDOW, ledger, too_small
 from command_line import Parser, UserError, clear_progress, progress, run, whole_files
 from nas_benchmark import CELLS, N_CELLS, cell_to_string, string_to_cell
 from nas_reward import REWARDS, T_MS
@@ -256,15 +256,13 @@ def print_claims(entries, seeds, samples):
         if e["ours"] is not None:
             ours = f"{e['bound']} {e['ours']:,.4g}".strip()
             spread = f"[{e['low']:,.4g}, {e['high']:,.4g}]"
-        verdict = e["verdict"] if decidable(e, samples) else ""
+        verdict = "" if too_small(e, samples) else e["verdict"]
         columns = f"{paper:>6} {ours:>9} {spread:>15} {p:>6} {random:>6}"
         print(f"  {e['claim']:37} {columns}  {verdict}".rstrip())
     print(f"  ours: the median; a search that never settles counts as {samples:,}, and so >=")
-    if not all(decidable(e, samples) for e in entries):
-        least = (
-            f"{MIN_RUNS} seeds of {SAMPLES:,} networks for a number, {MIN_PAIRS} for a direction"
-        )
-        print(f"  no verdict where this run is too small for one: it takes {least}")
+    if any(too_small(e, samples) for e in entries):
+        print("  no verdict where this run is too small for one: a number takes")
+        print(f"  {MIN_RUNS} seeds of {SAMPLES:,} networks, a direction {MIN_PAIRS} seeds")
 
 
 def print_best_found(runs):
