@@ -2,9 +2,9 @@
 
     python -m pytest -q test_all.py        half a minute
 
-Three oracles stand behind the hand-written LSTM: a plain twin (below) that computes one run in
-loops over Python floats, central differences of that twin, and the exact policy, which can be
-written down because the space is small. PyTorch is a fourth where it is installed.
+Three oracles stand behind the fast LSTM: controller_plain, which computes one network at a time in
+textbook formulas, central differences of its loss, and the exact policy, which can be written down
+because the space is small. PyTorch is a fourth where it is installed.
 Tests against the public tables run where these are in data/cache/, or in the folder that the
 environment variable NAS_TABLES names, and are skipped elsewhere."""
 
@@ -41,12 +41,14 @@ import build_benchmark
 import claims
 import command_line
 import controller_numpy
+import controller_plain as plain
 import figures
 import nas_benchmark
 import nas_reward
 import run_experiment
 import surrogate
-from controller_numpy import Adam, Controller, K, Reinforce, S, V
+from controller_numpy import Adam, Controller, Reinforce
+from controller_plain import K, S, V
 from nas_benchmark import CELLS, N_CELLS
 from nas_reward import REWARDS, latency_reward, mnasnet, proposed
 
@@ -320,69 +322,178 @@ def test_save_and_load(tmp_path, monkeypatch):
     assert nas_benchmark.load().name == SURROGATE.name
 
 
-# --- controller_numpy.py: a plain twin --------------------------------------------------------
+# --- controller_plain.py: the controller on the board -----------------------------------------
+
+SETTINGS = dict(
+    hidden=16,
+    learning_rate=1e-2,
+    entropy_weight=0.01,
+    baseline_decay=0.9,
+)
 
 
-def sigmoid(z):
-    return 1 / (1 + math.exp(-z))
-
-
-def twin(theta, H, h, c, actions):
-    """One run's LSTM in loops over floats: the logits (S lists of K) for the given actions.
-
-    theta: the P parameters of one run; h, c: initial states, H floats each."""
-    W = [theta[r * 4 * H : (r + 1) * 4 * H] for r in range(V + H + 1)]
-    start = (V + H + 1) * 4 * H
-    Wo = [theta[start + r * K : start + (r + 1) * K] for r in range(H + 1)]
-    token, logits = K, []
-    for action in actions:
-        z = [W[token][j] + sum(h[r] * W[V + r][j] for r in range(H)) for j in range(4 * H)]
-        z = [z[j] + W[V + H][j] for j in range(4 * H)]
-        i = [sigmoid(z[j]) for j in range(H)]
-        f = [sigmoid(z[H + j]) for j in range(H)]
-        g = [math.tanh(z[2 * H + j]) for j in range(H)]
-        o = [sigmoid(z[3 * H + j]) for j in range(H)]
-        c = [f[j] * c[j] + i[j] * g[j] for j in range(H)]
-        h = [o[j] * math.tanh(c[j]) for j in range(H)]
-        logits.append([sum(h[r] * Wo[r][k] for r in range(H)) + Wo[H][k] for k in range(K)])
-        token = action
-    return logits
-
-
-def twin_loss(theta, H, h, c, actions, advantage, entropy_weight):
-    """-A sum_t log p_t[a_t] - w sum_t E_t of one run, in loops over floats."""
-    loss = 0.0
-    for action, logits in zip(actions, twin(theta, H, h, c, actions), strict=True):
-        log_z = math.log(sum(math.exp(v) for v in logits))
-        entropy = -sum(math.exp(v - log_z) * (v - log_z) for v in logits)
-        loss -= advantage * (logits[action] - log_z) + entropy_weight * entropy
-    return loss
-
-
-def twin_arguments(controller, run):
-    """theta, H, h, c of one run, for the twin."""
-    states = (controller.h[run, 0].tolist(), controller.c[run, 0].tolist())
-    return controller.theta[run].tolist(), controller.H, *states
+def relative_error(found, expected):
+    """The largest error of any entry, relative to the entry, or to 1e-3 where that is larger."""
+    scale = np.maximum(np.abs(expected), 1e-3)
+    return (np.abs(found - expected) / scale).max()
 
 
 def central_differences(function, theta, step=1e-5):
-    """The gradient of a function of a list of floats."""
+    """The gradient (P,) of a function of theta (P,), each number moved a little up and down."""
+    gradient = np.empty_like(theta)
+    for j in range(len(theta)):
+        move = step * (np.arange(len(theta)) == j)
+        gradient[j] = (function(theta + move) - function(theta - move)) / (2 * step)
+    return gradient
 
-    def at(j, d):
-        return function([*theta[:j], theta[j] + d, *theta[j + 1 :]])
 
-    return np.array([(at(j, step) - at(j, -step)) / (2 * step) for j in range(len(theta))])
+def flat(gradient):
+    """The gradient that controller_plain returns, as controller_numpy has it: (P,)."""
+    return plain.to_vector({name: gradient["d" + name] for name in ("Wx", "Wh", "b", "Wo", "bo")})
 
 
-def numeric_gradient(controller, run, *weights):
-    """Central differences of the twin's loss for one run of a controller that has just sampled."""
-    theta, *fixed = twin_arguments(controller, run)
-    fixed += [controller.a[run].tolist(), *weights]
-    return central_differences(lambda theta: twin_loss(theta, *fixed), theta)
+def test_one_step_in_the_head():
+    """Catches any other LSTM or softmax: one step of one unit, whose numbers need no computer."""
+    ln2 = math.log(2)
+    z = np.array([0.0, math.log(3), ln2, math.log(4)])  # for i, f, g, o
+    Wx = np.zeros((V, 4))
+    Wx[K] = z  # the first token is the start token
+    weights = dict(
+        Wx=Wx,
+        Wh=np.full((1, 4), 2.0),
+        b=np.full(4, -1.0),  # cancels h_start * Wh
+        Wo=np.array([[ln2 / 0.48, 0.0, 0.0, 0.0, 0.0]]),
+        bo=np.zeros(K),
+    )
+    cell = [4, 0, 0, 0, 0, 0]
+    c_start = (ln2 - 0.5 * 0.6) / 0.75
+    step = plain.forward(plain.forcing(cell), **weights, h_start=0.5, c_start=c_start)
+    assert step["i"][0] == pytest.approx(1 / 2)
+    assert step["f"][0] == pytest.approx(3 / 4)
+    assert step["g"][0] == pytest.approx(0.6)  # tanh(ln 2)
+    assert step["o"][0] == pytest.approx(4 / 5)
+    assert step["c"][0] == pytest.approx(ln2)  # 0.75 c_start + 0.5 * 0.6
+    assert step["h"][0] == pytest.approx(0.48)  # 0.8 tanh(ln 2)
+    assert step["p"][0] == pytest.approx(np.array([2, 1, 1, 1, 1]) / 6)
+    assert step["a"].tolist() == [*cell, K]
+
+
+def test_loss_by_hand():
+    """Catches a wrong sign or a forgotten step in the loss, for a policy that ignores its state."""
+    weights = plain.start_weights(np.random.default_rng(0), 2)
+    p = np.array([0.5, 0.2, 0.1, 0.1, 0.1])
+    weights["Wo"][:] = 0.0
+    weights["bo"][:] = np.log(p)
+    tensors = plain.forward(plain.forcing([0, 0, 0, 1, 1, 2]), **weights)
+    log_p = 3 * math.log(0.5) + 2 * math.log(0.2) + math.log(0.1)
+    assert plain.log_probability(**tensors) == pytest.approx(log_p)
+    E = -(0.5 * math.log(0.5) + 0.2 * math.log(0.2) + 0.3 * math.log(0.1))
+    assert plain.entropy(**tensors) == pytest.approx(np.full(S, E))
+    assert plain.loss(2.0, 0.3, **tensors) == pytest.approx(-2 * log_p - 0.3 * 6 * E)
+
+
+@pytest.mark.parametrize("A", [0.8, -1.3, 0.0])
+@pytest.mark.parametrize("w", [0.0, 0.3])
+def test_plain_backward_equals_central_differences(A, w):
+    """Catches every wrong derivative on the board: each parameter, and states that are not 0."""
+    H = 3
+    rng = np.random.default_rng(0)
+    theta = rng.normal(0, 0.7, 10 * 4 * H + 4 * K)
+    start = rng.normal(0, 0.5, 2 * H)
+    noise = plain.forcing([3, 0, 4, 3, 3, 1])
+
+    def tensors_at(numbers):
+        weights = plain.from_vector(numbers[: -2 * H], H)
+        h_start, c_start = numbers[-2 * H :].reshape(2, H)
+        tensors = plain.forward(noise, **weights, h_start=h_start, c_start=c_start)
+        return tensors, weights
+
+    numbers = np.concatenate([theta, start])
+    tensors, weights = tensors_at(numbers)
+    gradient = plain.backward(A, w, **tensors, **weights)
+    expected = central_differences(lambda x: plain.loss(A, w, **tensors_at(x)[0]), numbers)
+    found = np.concatenate([flat(gradient), gradient["dh"][-1], gradient["dc"][-1]])
+    assert relative_error(found, expected) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("decay", "advantages"),
+    [(0.9, [0.0, 0.4, -0.74]), (None, [0.5, 0.9, -0.2])],
+)
+def test_plain_updates_equal_central_differences(decay, advantages):
+    """Catches an update by another loss, or with weights of before, with and without baseline."""
+    search = plain.Reinforce(0, 3, learning_rate=0.1, entropy_weight=0.3, baseline_decay=decay)
+    for R, A in zip([0.5, 0.9, -0.2], advantages, strict=True):
+        noise = plain.forcing(search.sample())
+        theta = plain.to_vector(search.weights)
+        search.learn(R)
+
+        def loss(theta, A=A, noise=noise):
+            tensors = plain.forward(noise, **plain.from_vector(theta, 3))
+            return plain.loss(A, 0.3, **tensors)
+
+        expected = central_differences(loss, theta)
+        assert relative_error(flat(search.gradient), expected) < 1e-6
+
+
+def test_adam_by_hand():
+    """Catches a wrong moment, bias correction, epsilon or step count."""
+    options = dict(learning_rate=0.3, beta1=0.5, beta2=0.75, epsilon=1.0)
+    theta, m, v = plain.adam(1.0, 2.0, 0.0, 0.0, t=1, **options)
+    assert theta == pytest.approx(0.8)  # m^ = 2, v^ = 4: 1 - 0.3 * 2 / (2 + 1)
+    theta, m, v = plain.adam(theta, -1.0, m, v, t=2, **options)
+    assert theta == pytest.approx(0.8)  # m = 0.5 * 1 + 0.5 * -1 = 0
+    assert v == pytest.approx(1.0)  # 0.75 * 1 + 0.25 * 1
+    theta, m, v = plain.adam(theta, 4.0, m, v, t=3, **options)
+    m_hat = 2 / (1 - 0.125)
+    v_hat = 4.75 / (1 - 0.421875)
+    assert theta == pytest.approx(0.8 - 0.3 * m_hat / (math.sqrt(v_hat) + 1))
+
+
+@pytest.mark.parametrize(
+    ("decay", "advantages"),
+    # b = R1 = 1; then 0.9 * 1 + 0.1 * 2 = 1.1; then 0.9 * 1.1 + 0.1 * 0 = 0.99
+    [(0.9, [0.0, 1.0, -1.1, 1.01]), (None, [1.0, 2.0, 0.0, 2.0])],
+)
+def test_baseline_by_hand(decay, advantages):
+    """Catches a baseline that includes the present reward, or decays the wrong way."""
+    alone = plain.Reinforce(0, **SETTINGS | dict(baseline_decay=decay))
+    together = Reinforce([0, 1], **SETTINGS | dict(baseline_decay=decay))
+    seen = []
+    together.controller.gradient = lambda advantage, w: seen.append(advantage)
+    together.adam.step = lambda gradient: None
+    for R, A in zip([1.0, 2.0, 0.0, 2.0], advantages, strict=True):
+        alone.sample()
+        alone.learn(R)
+        assert alone.A == pytest.approx(A)
+        together.learn(np.array([R, -2 * R]))
+        assert seen[-1] == pytest.approx(np.array([A, -2 * A]))
+
+
+def test_lesson():
+    """Catches a lesson whose lines do not fit the screen, or whose numbers do not fit together."""
+    text = plain.lesson()
+    assert max(map(len, text.splitlines())) <= 100
+    updates = [
+        [float(number) for number in re.findall(r"[-+]?\d+\.\d+(?:e-\d+)?", line)]
+        for line in text.splitlines()[-3:]
+    ]
+    for percent, latency_ms, R, b, A, _, _ in updates:
+        assert proposed(percent / 100, latency_ms) == pytest.approx(R, abs=2e-4)
+        assert abs(R - b - A) < 2e-4
+    R, b = np.array(updates)[:, 2:4].T
+    assert b[0] == R[0]
+    assert b[1:] == pytest.approx(0.9 * b[:-1] + 0.1 * R[:-1], abs=2e-4)
+    A, before, after = np.array(updates)[:, 4:].T
+    assert before[0] == after[0]  # A = 0
+    assert np.sign(after[1] - before[1]) == np.sign(A[1])
+
+
+# --- controller_numpy.py: the same, many at a time --------------------------------------------
 
 
 def random_controller(runs=3, hidden=3, dtype=np.float64, state=True):
-    """A Controller with large random parameters, biases and, unless told not to, initial states."""
+    """A Controller with large random parameters, biases and, unless told not to, start states."""
     rng = np.random.default_rng(0)
     controller = Controller([rng] * runs, hidden, dtype)
     controller.theta[:] = rng.normal(0, 0.7, controller.theta.shape)
@@ -396,169 +507,199 @@ def gumbel(runs, seed=1):
     return np.random.default_rng(seed).gumbel(size=(runs, S, K))
 
 
-def forcing(actions):
-    """Noise (N, S, K) that makes `sample` choose `actions` (N, S)."""
-    return np.where(np.eye(K)[actions] > 0, 1e6, 0.0)
+def on_the_board(controller, run, noise):
+    """What controller_plain makes of one run of a Controller: its tensors and weights."""
+    weights = plain.from_vector(controller.theta[run], controller.H)
+    h_start = controller.h[run, 0]
+    c_start = controller.c[run, 0]
+    return plain.forward(noise, **weights, h_start=h_start, c_start=c_start), weights
 
 
-def test_forward_equals_the_twin():
-    """Catches any slip in the forward pass: gate order, bias, token, state of another run."""
-    controller = random_controller()
-    actions = controller.sample(gumbel(3))
-    for run in range(3):
-        expected = twin(*twin_arguments(controller, run), actions[run].tolist())
-        assert controller.logits[run] == pytest.approx(np.array(expected), abs=1e-12)
-
-
-def test_backward_equals_central_differences():
-    """Catches every wrong gradient: each parameter, all steps, states not 0, both signs of A.
+def test_both_controllers_have_the_same_gradient():
+    """Catches any slip in the fast controller: order of gates, bias, token, a mixing of runs.
 
     And buffers that carry something over from one update to the next."""
-    controller, advantages = random_controller(), np.array([0.8, -1.3, 0.1])
+    controller = random_controller()
     adam = Adam(controller.theta, 0.05)
-    for seed in (1, 2, 3):
-        controller.sample(gumbel(3, seed))
+    advantages = np.array([0.8, -1.3, 0.1])
+    for update in range(4):
+        noise = gumbel(3, seed=update)
+        cells = controller.sample(noise)
         gradient = controller.gradient(advantages, 0.3)
         for run in range(3):
-            expected = numeric_gradient(controller, run, advantages[run], 0.3)
-            error = np.abs(gradient[run] - expected) / np.maximum(np.abs(expected), 1e-3)
-            assert error.max() < 1e-6
+            tensors, weights = on_the_board(controller, run, noise[run])
+            expected = plain.backward(advantages[run], 0.3, **tensors, **weights)
+            assert cells[run].tolist() == tensors["a"][:S].tolist()
+            assert gradient[run] == pytest.approx(flat(expected), abs=1e-9)
         adam.step(gradient)
 
 
-def test_entropy_gradient_alone():
-    """Catches a bonus with the wrong sign: with A = 0, a step downhill must raise the entropy."""
-    controller, noise, entropies = random_controller(runs=1), gumbel(1), []
-    for _ in range(2):
-        noise = forcing(controller.sample(noise))
-        log_p = controller_numpy._log_softmax(controller.logits)
-        entropies.append(-(np.exp(log_p) * log_p).sum())
-        controller.theta -= 0.01 * controller.gradient(np.zeros(1), 1.0)
-    assert entropies[1] > entropies[0]
+def test_both_adams_agree():
+    """Catches a factor lost where the fast Adam moves them about; its defaults are the paper's."""
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(2, 3))
+    options = dict(learning_rate=0.1, beta1=0.7, beta2=0.9, epsilon=0.01)
+    adam = Adam(theta, **options)
+    expected = theta.copy()
+    m = v = 0.0
+    for t in range(1, 6):
+        g = rng.normal(size=(2, 3))
+        adam.step(g)
+        expected, m, v = plain.adam(expected, g, m, v, t, **options)
+        assert theta == pytest.approx(expected, abs=1e-12)
+    standard = Adam(theta, 0.1)
+    assert standard.beta1 == 0.9
+    assert standard.beta2 == 0.999
+    assert standard.epsilon == 1e-8
+
+
+@pytest.mark.parametrize("decay", [0.9, None])
+def test_both_controllers_draw_the_same_networks(decay):
+    """Catches whatever sets the fast search apart: start, noise, token, update or baseline."""
+    options = SETTINGS | dict(baseline_decay=decay)
+    seeds = [0, 1, 1]
+    pay = np.stack([reward(*COLUMNS) for reward in (mnasnet, proposed, mnasnet)])
+    fast = Reinforce(seeds, **options, dtype=np.float64)
+    rows = np.hstack([fast.search(pay, 100), fast.search(pay, 200)])
+    for run, seed in enumerate(seeds):
+        board = plain.Reinforce(seed, **options)
+        assert rows[run].tolist() == board.search(pay[run], 300)
+        theta = plain.to_vector(board.weights)
+        assert fast.controller.theta[run] == pytest.approx(theta, abs=1e-9)
 
 
 def test_start_of_training():
     """Catches other starting weights: range 0.1, no bias but the forget gate's 1, states 0."""
     assert Controller([np.random.default_rng(0)]).H == 64
     controller = Controller([np.random.default_rng(s) for s in range(4)], 16)
-    H, weights, output = controller.H, controller.W[:, :-1], controller.Wo[:, :-1]
-    assert max(np.abs(weights).max(), np.abs(output).max()) <= 0.1
+    assert controller.theta.dtype == np.float32
+    weights = controller.W[:, :-1]
+    output = controller.Wo[:, :-1]
+    assert np.abs(weights).max() <= 0.1
+    assert np.abs(output).max() <= 0.1
     assert weights.std() == pytest.approx(0.2 / math.sqrt(12), rel=0.05)
     assert np.abs(output).min() > 0
-    bias = np.where(np.arange(4 * H) // H == 1, 1.0, 0.0)
+    bias = np.repeat([0.0, 1.0, 0.0, 0.0], 16)  # i, f, g, o
     assert (controller.W[:, -1] == bias).all()
-    for zero in (controller.Wo[:, -1], controller.h[:, 0], controller.c[:, 0]):
-        assert (zero == 0).all()
-    assert controller.theta.dtype == np.float32
+    assert (controller.Wo[:, -1] == 0).all()
+    assert (controller.h[:, 0] == 0).all()
+    assert (controller.c[:, 0] == 0).all()
+    for seed, theta in enumerate(controller.theta):
+        board = plain.start_weights(np.random.default_rng(seed), 16)
+        assert np.array_equal(theta, plain.to_vector(board).astype(np.float32))
     assert not np.array_equal(controller.theta[0], controller.theta[1])
 
 
 def test_float32_agrees_with_float64():
     """Catches a computation that falls into the wrong precision or needs more than it has."""
     rngs = [np.random.default_rng(s) for s in range(2)]
-    single, double = Controller(rngs, 64), Controller(rngs, 64, np.float64)
+    single = Controller(rngs, 64)
+    double = Controller(rngs, 64, np.float64)
     double.theta[:] = single.theta
     actions = double.sample(gumbel(2))
-    assert np.array_equal(single.sample(forcing(actions).astype(np.float32)), actions)
-    expected, gradient = (c.gradient(np.array([0.02, -0.01]), 0.01) for c in (double, single))
-    assert (gradient.dtype, expected.dtype) == (np.float32, np.float64)
+    assert np.array_equal(single.sample(plain.forcing(actions)), actions)
+    advantage = np.array([0.02, -0.01])
+    gradient = single.gradient(advantage, 0.01)
+    expected = double.gradient(advantage, 0.01)
+    assert gradient.dtype == np.float32
+    assert expected.dtype == np.float64
     assert np.abs(gradient - expected).max() < 1e-5 * np.abs(expected).max()
-    assert single.enumerate() == pytest.approx(double.enumerate(), rel=1e-3)
-    large = controller_numpy._log_softmax(np.array([[1e4, 0.0, -1e4]]))  # must not overflow
-    assert large.tolist() == [[0.0, -1e4, -2e4]]
+    assert single.probabilities() == pytest.approx(double.probabilities(), rel=1e-3)
+
+
+def test_large_logits():
+    """Catches an overflow, which a policy that is sure of itself would meet."""
+    log_p = controller_numpy.log_softmax(np.array([[1e4, 0.0, -1e4]]))
+    assert log_p.tolist() == [[0.0, -1e4, -2e4]]
 
 
 def test_agrees_with_pytorch():
     """Catches what our own oracles could share: an LSTM, softmax or Adam unlike the world's."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed; it is never needed")
-    N, H, advantages = 3, 8, [0.5, -2.0, 1.0]
-    controller = random_controller(N, H)
-    adam, one_hot = Adam(controller.theta, 1e-2), torch.eye(V, dtype=torch.double)
+    advantages = [0.5, -2.0, 1.0]
+    controller = random_controller(runs=3, hidden=8)
+    adam = Adam(controller.theta, 1e-2)
+    one_hot = torch.eye(V, dtype=torch.double)
     thetas = [torch.tensor(theta, requires_grad=True) for theta in controller.theta]
     optimisers = [torch.optim.Adam([theta], 1e-2) for theta in thetas]
+
+    def loss(theta, run):
+        """-A log P(cell) - w sum_t E_t of the cell that this run has drawn."""
+        parts = torch.split(theta, [V * 32, 8 * 32, 32, 8 * K, K])
+        Wx, Wh, b, Wo, bo = parts
+        weights = (Wx.view(V, 32).T, Wh.view(8, 32).T, b, 0 * b)  # torch has a second bias
+        h = torch.tensor(controller.h[[run], 0])
+        c = torch.tensor(controller.c[[run], 0])
+        token = K
+        total = 0.0
+        for action in controller.a[run].tolist():
+            h, c = torch.lstm_cell(one_hot[[token]], (h, c), *weights)
+            policy = torch.distributions.Categorical(logits=h[0] @ Wo.view(8, K) + bo)
+            total = total - advantages[run] * policy.log_prob(torch.tensor(action))
+            total = total - 0.2 * policy.entropy()
+            token = action
+        return total
+
     for update in range(3):
-        actions = controller.sample(gumbel(N, update))
+        controller.sample(gumbel(3, update))
         gradient = controller.gradient(np.array(advantages), 0.2)
         adam.step(gradient)
         for run, theta in enumerate(thetas):
-            W, Wo = (part[0] for part in controller._views(theta[None].repeat(N, 1)))
-            h, c = (torch.tensor(s[run : run + 1, 0]) for s in (controller.h, controller.c))
-            token, loss = K, 0
-            for action in actions[run].tolist():
-                weights = (W[:V].T, W[V:-1].T, W[-1], 0 * W[-1])  # torch has a second bias
-                h, c = torch.lstm_cell(one_hot[[token]], (h, c), *weights)
-                policy = torch.distributions.Categorical(logits=h[0] @ Wo[:-1] + Wo[-1])
-                loss = loss - advantages[run] * policy.log_prob(torch.tensor(action))
-                loss, token = loss - 0.2 * policy.entropy(), action
             optimisers[run].zero_grad()
-            loss.backward()
+            loss(theta, run).backward()
             optimisers[run].step()
             assert gradient[run] == pytest.approx(theta.grad.numpy(), abs=1e-9)
             assert controller.theta[run] == pytest.approx(theta.detach().numpy(), abs=1e-9)
 
 
-def test_adam_by_hand():
-    """Catches a wrong moment, bias correction, epsilon or step count, against Algorithm 1."""
-    rng = np.random.default_rng(0)
-    theta = rng.normal(size=(2, 3))
-    adam = Adam(theta, 0.1, beta1=0.7, beta2=0.9, epsilon=0.01)
-    expected, m, v = theta.copy(), np.zeros((2, 3)), np.zeros((2, 3))
-    for t in range(1, 6):
-        g = rng.normal(size=(2, 3))
-        adam.step(g)
-        m, v = 0.7 * m + 0.3 * g, 0.9 * v + 0.1 * g * g
-        m_hat, v_hat = m / (1 - 0.7**t), v / (1 - 0.9**t)
-        expected = expected - 0.1 * m_hat / (np.sqrt(v_hat) + 0.01)
-        assert theta == pytest.approx(expected, abs=1e-12)
-    standard = Adam(theta, 0.1)
-    assert (standard.beta1, standard.beta2, standard.epsilon) == (0.9, 0.999, 1e-8)
-
-
 # --- controller_numpy.py: the exact policy ----------------------------------------------------
 
 
-def test_enumeration_equals_the_twin():
+def test_enumeration_equals_the_board():
     """Catches a cell whose probability stands in another cell's row."""
     controller = random_controller(runs=2)
-    p = controller.enumerate()
+    p = controller.probabilities()
     assert p.shape == (2, N_CELLS)
     assert p.sum(axis=1) == pytest.approx(1, abs=1e-12)
     for run, row in itertools.product(range(2), (0, 1, 7, 3125, 9876, 15624)):
-        loss = twin_loss(*twin_arguments(controller, run), CELLS[row].tolist(), 1.0, 0.0)
-        assert p[run, row] == pytest.approx(math.exp(-loss), rel=1e-9)
+        tensors, _ = on_the_board(controller, run, plain.forcing(CELLS[row]))
+        log_p = plain.log_probability(**tensors)
+        assert p[run, row] == pytest.approx(math.exp(log_p), rel=1e-9)
 
 
 def test_samples_follow_the_policy():
     """Catches a biased draw: 200,000 samples, expectations within 4 standard errors."""
     controller = random_controller(runs=1, hidden=8, dtype=np.float32, state=False)
-    p = controller.enumerate()[0]
+    p = controller.probabilities()[0]
     assert p.sum() == pytest.approx(1, abs=1e-6)
-    rng, rows = np.random.default_rng(5), []
+    rng = np.random.default_rng(5)
     many = Controller([rng] * 2000, 8)
     many.theta[:] = controller.theta
-    for _ in range(100):
-        cells = many.sample(rng.gumbel(size=(2000, S, K)))
-        rows.append(nas_benchmark.cell_to_row(cells))
-    last = (CELLS[:, 4] == 1) & (CELLS[:, 5] == 3)
-    for column in (*COLUMNS, CELLS[:, 0] == 2, last):
+    cells = [many.sample(rng.gumbel(size=(2000, S, K))).copy() for _ in range(100)]
+    rows = nas_benchmark.cell_to_row(np.concatenate(cells))
+    begins_with_1x1 = CELLS[:, 0] == 2
+    ends_with_skip_3x3 = (CELLS[:, 4] == 1) & (CELLS[:, 5] == 3)
+    for column in (*COLUMNS, begins_with_1x1, ends_with_skip_3x3):
         expected = p @ column
-        error = math.sqrt(p @ (column - expected) ** 2 / 200_000)
-        assert column[np.array(rows)].mean() == pytest.approx(expected, abs=4 * error)
+        variance = p @ (column - expected) ** 2
+        error = math.sqrt(variance / 200_000)
+        assert column[rows].mean() == pytest.approx(expected, abs=4 * error)
 
 
 def test_reinforce_follows_the_exact_expected_reward():
     """Catches a biased estimator: E[(R - b) grad log pi] must be grad E[R], whatever b is."""
     reward = np.random.default_rng(3).normal(size=N_CELLS)
     one = random_controller(runs=1, hidden=2, state=False)
+    p = one.probabilities()[0]
     every = Controller([np.random.default_rng(0)] * N_CELLS, 2, np.float64)  # a run per cell
-    every.theta[:], p = one.theta, one.enumerate()[0]
-    assert np.array_equal(every.sample(forcing(CELLS)), CELLS)
+    every.theta[:] = one.theta
+    assert np.array_equal(every.sample(plain.forcing(CELLS)), CELLS)
 
     def expected_reward(theta):
         one.theta[0] = theta
-        return one.enumerate()[0] @ reward
+        return one.probabilities()[0] @ reward
 
-    expected = -central_differences(expected_reward, one.theta[0].tolist())
+    expected = -central_differences(expected_reward, one.theta[0].copy())
     assert np.abs(expected).max() > 1e-3
     for baseline in (0.0, 5.0):
         gradient = p @ every.gradient(reward - baseline, 0.0)
@@ -567,58 +708,38 @@ def test_reinforce_follows_the_exact_expected_reward():
 
 # --- controller_numpy.py: REINFORCE -----------------------------------------------------------
 
-SETTINGS = {"hidden": 16, "learning_rate": 1e-2, "entropy_weight": 0.01, "baseline_decay": 0.9}
-
-
-def test_baseline_by_hand():
-    """Catches a baseline that includes the present reward, or decays the wrong way."""
-    search, seen = Reinforce([0, 1], **SETTINGS), []
-    search.controller.gradient = lambda advantage, weight: seen.append([*advantage, weight])
-    search.adam.step = lambda gradient: None
-    for R in ([1.0, 0.0], [2.0, 0.0], [0.0, 1.0]):
-        search.learn(np.array(R))
-    # b = R1 = 1; then 0.9 * 1 + 0.1 * 2 = 1.1; then 0.9 * 1.1 + 0.1 * 0 = 0.99
-    expected = [[0, 0, 0.01], [1, 0, 0.01], [-1.1, 1, 0.01]]
-    assert np.array(seen) == pytest.approx(np.array(expected))
-    assert search.baseline == pytest.approx([0.99, 0.1])
-
 
 def test_learning_finds_a_known_optimum():
     """Catches learning in the wrong direction: reward = share of convolutions 3x3, optimum 1."""
-    reward = np.tile((CELLS == 3).mean(axis=1), (2, 1))
+    pay = np.tile((CELLS == 3).mean(axis=1), (2, 1))
     search = Reinforce([0, 1], **SETTINGS)
-    assert (search.controller.enumerate() * reward).sum(axis=1) == pytest.approx(0.2, abs=0.05)
-    search.search(reward, 800)
-    assert (search.controller.enumerate() * reward).sum(axis=1).min() > 0.95
-
-
-@pytest.mark.parametrize("better", [True, False])
-def test_one_step_favours_the_better_than_average(better):
-    """Catches the advantage's sign: a reward above the baseline makes its cell more likely."""
-    search = Reinforce([0], **{**SETTINGS, "entropy_weight": 0.0})
-    row = nas_benchmark.cell_to_row(search.controller.sample(gumbel(1)))[0]
-    before, search.baseline = search.controller.enumerate()[0, row], np.array([0.5])
-    search.learn(np.array([0.9 if better else 0.1]))
-    assert (search.controller.enumerate()[0, row] > before) == better
+    expected = (search.controller.probabilities() * pay).sum(axis=1)  # (runs,)
+    assert expected == pytest.approx(0.2, abs=0.05)
+    search.search(pay, 800)
+    expected = (search.controller.probabilities() * pay).sum(axis=1)
+    assert expected.min() > 0.95
 
 
 def test_runs_do_not_depend_on_each_other():
     """Catches any mixing of runs: seed 3 alone, among others, or in another place is the same."""
-    reward = np.random.default_rng(0).random((5, N_CELLS))
-    together, alone = Reinforce([1, 3, 3, 8, 2], **SETTINGS), Reinforce([3], **SETTINGS)
-    rows = np.concatenate([together.search(reward, 30), together.search(reward, 30)], axis=1)
-    assert np.array_equal(alone.search(reward[1:2], 60)[0], rows[1])
+    pay = np.random.default_rng(0).random((5, N_CELLS))
+    together = Reinforce([1, 3, 3, 8, 2], **SETTINGS)
+    alone = Reinforce([3], **SETTINGS)
+    rows = np.hstack([together.search(pay, 30), together.search(pay, 30)])
+    assert np.array_equal(alone.search(pay[1:2], 60)[0], rows[1])
     assert np.array_equal(alone.controller.theta[0], together.controller.theta[1])
-    assert np.array_equal(alone.controller.enumerate()[0], together.controller.enumerate()[1])
-    assert not np.array_equal(rows[1], rows[2])  # same seed, another reward: they part
+    policies = together.controller.probabilities()
+    assert np.array_equal(alone.controller.probabilities()[0], policies[1])
+    assert not np.array_equal(rows[1], rows[2])  # the same seed, another reward: they diverge
 
 
 def test_the_chosen_cells_are_paid():
     """Catches a lookup in another run's row, or of another cell than the one drawn."""
-    search, paid = Reinforce([4, 4], **SETTINGS), []
+    search = Reinforce([4, 4], **SETTINGS)
+    paid = []
     search.learn = lambda R: paid.append(R.copy())
-    reward = np.stack([np.arange(N_CELLS), -np.arange(N_CELLS)])
-    rows = search.search(reward, 20)
+    pay = np.stack([np.arange(N_CELLS), -np.arange(N_CELLS)])
+    rows = search.search(pay, 20)
     assert np.array_equal(np.array(paid).T, rows * np.array([[1], [-1]]))
 
 
