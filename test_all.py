@@ -342,39 +342,49 @@ def central_differences(function, theta, step=1e-5):
     """The gradient (P,) of a function of theta (P,), each number moved a little up and down."""
     gradient = np.empty_like(theta)
     for j in range(len(theta)):
-        move = step * (np.arange(len(theta)) == j)
-        gradient[j] = (function(theta + move) - function(theta - move)) / (2 * step)
+        move = np.zeros_like(theta)
+        move[j] = step
+        up = function(theta + move)
+        down = function(theta - move)
+        gradient[j] = (up - down) / (2 * step)
     return gradient
 
 
 def flat(gradient):
     """The gradient that controller_plain returns, as controller_numpy has it: (P,)."""
-    return plain.to_vector({name: gradient["d" + name] for name in ("Wx", "Wh", "b", "Wo", "bo")})
+    names = ("dWx", "dWh", "db", "dWo", "dbo")
+    return np.concatenate([gradient[name].ravel() for name in names])
+
+
+def written(cell, weights, **start):
+    """The board's tensors when it is made to write this cell (6,)."""
+    noise = plain.forcing(cell)
+    return plain.forward(noise, **weights, **start)
 
 
 def test_one_step_in_the_head():
     """Catches any other LSTM or softmax: one step of one unit, whose numbers need no computer."""
     ln2 = math.log(2)
-    z = np.array([0.0, math.log(3), ln2, math.log(4)])  # for i, f, g, o
-    Wx = np.zeros((V, 4))
-    Wx[K] = z  # the first token is the start token
+    ln3 = math.log(3)
     weights = dict(
-        Wx=Wx,
+        Wx=np.zeros((V, 4)),
         Wh=np.full((1, 4), 2.0),
         b=np.full(4, -1.0),  # cancels h_start * Wh
-        Wo=np.array([[ln2 / 0.48, 0.0, 0.0, 0.0, 0.0]]),
+        Wo=np.zeros((1, K)),
         bo=np.zeros(K),
     )
+    weights["Wx"][K] = [0.0, ln3, ln2, 2 * ln2]  # the start token; i, f, g, o
+    weights["Wo"][0, 0] = ln2 / 0.48
     cell = [4, 0, 0, 0, 0, 0]
     c_start = (ln2 - 0.5 * 0.6) / 0.75
-    step = plain.forward(plain.forcing(cell), **weights, h_start=0.5, c_start=c_start)
+    step = written(cell, weights, h_start=0.5, c_start=c_start)
     assert step["i"][0] == pytest.approx(1 / 2)
     assert step["f"][0] == pytest.approx(3 / 4)
     assert step["g"][0] == pytest.approx(0.6)  # tanh(ln 2)
     assert step["o"][0] == pytest.approx(4 / 5)
     assert step["c"][0] == pytest.approx(ln2)  # 0.75 c_start + 0.5 * 0.6
     assert step["h"][0] == pytest.approx(0.48)  # 0.8 tanh(ln 2)
-    assert step["p"][0] == pytest.approx(np.array([2, 1, 1, 1, 1]) / 6)
+    assert step["p"][0] * 6 == pytest.approx([2, 1, 1, 1, 1])  # logits: ln 2, 0, 0, 0, 0
     assert step["a"].tolist() == [*cell, K]
 
 
@@ -384,109 +394,137 @@ def test_loss_by_hand():
     p = np.array([0.5, 0.2, 0.1, 0.1, 0.1])
     weights["Wo"][:] = 0.0
     weights["bo"][:] = np.log(p)
-    tensors = plain.forward(plain.forcing([0, 0, 0, 1, 1, 2]), **weights)
-    log_p = 3 * math.log(0.5) + 2 * math.log(0.2) + math.log(0.1)
+    tensors = written([0, 0, 0, 1, 1, 2], weights)
+    log_p = math.log(0.5 * 0.5 * 0.5 * 0.2 * 0.2 * 0.1)
+    E = -sum(p * np.log(p))
     assert plain.log_probability(**tensors) == pytest.approx(log_p)
-    E = -(0.5 * math.log(0.5) + 0.2 * math.log(0.2) + 0.3 * math.log(0.1))
-    assert plain.entropy(**tensors) == pytest.approx(np.full(S, E))
-    assert plain.loss(2.0, 0.3, **tensors) == pytest.approx(-2 * log_p - 0.3 * 6 * E)
+    assert plain.entropy(**tensors) == pytest.approx([E] * 6)
+    loss = plain.loss(2.0, 0.3, **tensors)
+    assert loss == pytest.approx(-2 * log_p - 0.3 * 6 * E)
 
 
 @pytest.mark.parametrize("A", [0.8, -1.3, 0.0])
 @pytest.mark.parametrize("w", [0.0, 0.3])
 def test_plain_backward_equals_central_differences(A, w):
     """Catches every wrong derivative on the board: each parameter, and states that are not 0."""
-    H = 3
+    cell = [3, 0, 4, 3, 3, 1]
     rng = np.random.default_rng(0)
-    theta = rng.normal(0, 0.7, 10 * 4 * H + 4 * K)
-    start = rng.normal(0, 0.5, 2 * H)
-    noise = plain.forcing([3, 0, 4, 3, 3, 1])
+    theta = rng.normal(0, 0.7, 140)  # H = 3
+    h_start = rng.normal(0, 0.5, 3)
+    c_start = rng.normal(0, 0.5, 3)
 
     def tensors_at(numbers):
-        weights = plain.from_vector(numbers[: -2 * H], H)
-        h_start, c_start = numbers[-2 * H :].reshape(2, H)
-        tensors = plain.forward(noise, **weights, h_start=h_start, c_start=c_start)
-        return tensors, weights
+        """numbers (146,): theta, h_start and c_start in one row."""
+        theta, h_start, c_start = np.split(numbers, [140, 143])
+        weights = plain.from_vector(theta, 3)
+        return written(cell, weights, h_start=h_start, c_start=c_start)
 
-    numbers = np.concatenate([theta, start])
-    tensors, weights = tensors_at(numbers)
-    gradient = plain.backward(A, w, **tensors, **weights)
-    expected = central_differences(lambda x: plain.loss(A, w, **tensors_at(x)[0]), numbers)
-    found = np.concatenate([flat(gradient), gradient["dh"][-1], gradient["dc"][-1]])
+    def loss_at(numbers):
+        return plain.loss(A, w, **tensors_at(numbers))
+
+    numbers = np.concatenate([theta, h_start, c_start])
+    expected = central_differences(loss_at, numbers)
+    weights = plain.from_vector(theta, 3)
+    gradient = plain.backward(A, w, **tensors_at(numbers), **weights)
+    starts = [gradient["dh"][-1], gradient["dc"][-1]]
+    found = np.concatenate([flat(gradient), *starts])
     assert relative_error(found, expected) < 1e-6
 
 
 @pytest.mark.parametrize(
     ("decay", "advantages"),
-    [(0.9, [0.0, 0.4, -0.74]), (None, [0.5, 0.9, -0.2])],
+    [
+        (0.9, [0.0, 0.4, -0.74]),
+        (None, [0.5, 0.9, -0.2]),
+    ],
 )
 def test_plain_updates_equal_central_differences(decay, advantages):
     """Catches an update by another loss, or with weights of before, with and without baseline."""
-    search = plain.Reinforce(0, 3, learning_rate=0.1, entropy_weight=0.3, baseline_decay=decay)
-    for R, A in zip([0.5, 0.9, -0.2], advantages, strict=True):
-        noise = plain.forcing(search.sample())
+    rewards = [0.5, 0.9, -0.2]
+    search = plain.Reinforce(
+        seed=0,
+        hidden=3,
+        learning_rate=0.1,
+        entropy_weight=0.3,
+        baseline_decay=decay,
+    )
+    for R, A in zip(rewards, advantages, strict=True):
+        cell = search.sample()
         theta = plain.to_vector(search.weights)
         search.learn(R)
 
-        def loss(theta, A=A, noise=noise):
-            tensors = plain.forward(noise, **plain.from_vector(theta, 3))
+        def loss_at(theta, A=A, cell=cell):
+            tensors = written(cell, plain.from_vector(theta, 3))
             return plain.loss(A, 0.3, **tensors)
 
-        expected = central_differences(loss, theta)
+        expected = central_differences(loss_at, theta)
         assert relative_error(flat(search.gradient), expected) < 1e-6
 
 
 def test_adam_by_hand():
     """Catches a wrong moment, bias correction, epsilon or step count."""
     options = dict(learning_rate=0.3, beta1=0.5, beta2=0.75, epsilon=1.0)
-    theta, m, v = plain.adam(1.0, 2.0, 0.0, 0.0, t=1, **options)
-    assert theta == pytest.approx(0.8)  # m^ = 2, v^ = 4: 1 - 0.3 * 2 / (2 + 1)
-    theta, m, v = plain.adam(theta, -1.0, m, v, t=2, **options)
-    assert theta == pytest.approx(0.8)  # m = 0.5 * 1 + 0.5 * -1 = 0
-    assert v == pytest.approx(1.0)  # 0.75 * 1 + 0.25 * 1
-    theta, m, v = plain.adam(theta, 4.0, m, v, t=3, **options)
-    m_hat = 2 / (1 - 0.125)
-    v_hat = 4.75 / (1 - 0.421875)
-    assert theta == pytest.approx(0.8 - 0.3 * m_hat / (math.sqrt(v_hat) + 1))
+    theta = 1.0
+    m = v = 0.0
+    thetas = []
+    for t, g in enumerate([2.0, -1.0, 4.0], start=1):
+        theta, m, v = plain.adam(theta, g, m, v, t, **options)
+        thetas.append(theta)
+    # m = 1, 0, 2 and v = 1, 1, 4.75
+    m_hat = 2 / (1 - 0.5**3)
+    v_hat = 4.75 / (1 - 0.75**3)
+    last_step = 0.3 * m_hat / (v_hat**0.5 + 1)
+    assert thetas[0] == pytest.approx(0.8)  # m^ = 2, v^ = 4: 1 - 0.3 * 2 / (2 + 1)
+    assert thetas[1] == pytest.approx(0.8)  # m^ = 0
+    assert thetas[2] == pytest.approx(0.8 - last_step)
 
 
 @pytest.mark.parametrize(
     ("decay", "advantages"),
-    # b = R1 = 1; then 0.9 * 1 + 0.1 * 2 = 1.1; then 0.9 * 1.1 + 0.1 * 0 = 0.99
-    [(0.9, [0.0, 1.0, -1.1, 1.01]), (None, [1.0, 2.0, 0.0, 2.0])],
+    [
+        # b = R1 = 1; then 0.9 * 1 + 0.1 * 2 = 1.1; then 0.9 * 1.1 + 0.1 * 0 = 0.99
+        (0.9, [0.0, 1.0, -1.1, 1.01]),
+        (None, [1.0, 2.0, 0.0, 2.0]),
+    ],
 )
 def test_baseline_by_hand(decay, advantages):
     """Catches a baseline that includes the present reward, or decays the wrong way."""
-    alone = plain.Reinforce(0, **SETTINGS | dict(baseline_decay=decay))
-    together = Reinforce([0, 1], **SETTINGS | dict(baseline_decay=decay))
+    options = SETTINGS | dict(baseline_decay=decay)
+    rewards = np.array([1.0, 2.0, 0.0, 2.0])
+
+    board = plain.Reinforce(0, **options)
     seen = []
-    together.controller.gradient = lambda advantage, w: seen.append(advantage)
-    together.adam.step = lambda gradient: None
-    for R, A in zip([1.0, 2.0, 0.0, 2.0], advantages, strict=True):
-        alone.sample()
-        alone.learn(R)
-        assert alone.A == pytest.approx(A)
-        together.learn(np.array([R, -2 * R]))
-        assert seen[-1] == pytest.approx(np.array([A, -2 * A]))
+    for R in rewards:
+        board.sample()
+        board.learn(R)
+        seen.append(board.A)
+    assert seen == pytest.approx(advantages)
+
+    fast = Reinforce([0, 1], **options)
+    seen = []
+    fast.controller.gradient = lambda advantage, w: seen.append(advantage)
+    fast.adam.step = lambda gradient: None
+    for R in rewards:
+        fast.learn(np.array([R, -2 * R]))
+    first, second = np.transpose(seen)
+    assert first == pytest.approx(advantages)
+    assert second == pytest.approx(-2 * np.array(advantages))
 
 
 def test_lesson():
     """Catches a lesson whose lines do not fit the screen, or whose numbers do not fit together."""
-    text = plain.lesson()
-    assert max(map(len, text.splitlines())) <= 100
-    updates = [
-        [float(number) for number in re.findall(r"[-+]?\d+\.\d+(?:e-\d+)?", line)]
-        for line in text.splitlines()[-3:]
-    ]
-    for percent, latency_ms, R, b, A, _, _ in updates:
-        assert proposed(percent / 100, latency_ms) == pytest.approx(R, abs=2e-4)
-        assert abs(R - b - A) < 2e-4
-    R, b = np.array(updates)[:, 2:4].T
+    lines = plain.lesson().splitlines()
+    assert max(len(line) for line in lines) <= 100
+    number = re.compile(r"[-+]?\d+\.\d+(?:e-\d+)?")
+    table = [number.findall(line) for line in lines[-3:]]  # its last lines
+    percent, latency_ms, R, b, A, before, after = np.array(table, float).T
+    assert proposed(percent / 100, latency_ms) == pytest.approx(R, abs=2e-4)
+    assert b + A == pytest.approx(R, abs=2e-4)
     assert b[0] == R[0]
     assert b[1:] == pytest.approx(0.9 * b[:-1] + 0.1 * R[:-1], abs=2e-4)
-    A, before, after = np.array(updates)[:, 4:].T
-    assert before[0] == after[0]  # A = 0
-    assert np.sign(after[1] - before[1]) == np.sign(A[1])
+    assert before[0] == after[0]  # A = 0: nothing is learnt
+    assert A[1] < 0
+    assert before[1] > after[1]
 
 
 # --- controller_numpy.py: the same, many at a time --------------------------------------------
@@ -498,8 +536,9 @@ def random_controller(runs=3, hidden=3, dtype=np.float64, state=True):
     controller = Controller([rng] * runs, hidden, dtype)
     controller.theta[:] = rng.normal(0, 0.7, controller.theta.shape)
     if state:
-        controller.h[:, 0] = rng.normal(0, 0.5, (runs, hidden))
-        controller.c[:, 0] = rng.normal(0, 0.5, (runs, hidden))
+        shape = (runs, hidden)
+        controller.h[:, 0] = rng.normal(0, 0.5, shape)
+        controller.c[:, 0] = rng.normal(0, 0.5, shape)
     return controller
 
 
@@ -510,9 +549,13 @@ def gumbel(runs, seed=1):
 def on_the_board(controller, run, noise):
     """What controller_plain makes of one run of a Controller: its tensors and weights."""
     weights = plain.from_vector(controller.theta[run], controller.H)
-    h_start = controller.h[run, 0]
-    c_start = controller.c[run, 0]
-    return plain.forward(noise, **weights, h_start=h_start, c_start=c_start), weights
+    tensors = plain.forward(
+        noise,
+        **weights,
+        h_start=controller.h[run, 0],
+        c_start=controller.c[run, 0],
+    )
+    return tensors, weights
 
 
 def test_both_controllers_have_the_same_gradient():
@@ -527,9 +570,10 @@ def test_both_controllers_have_the_same_gradient():
         cells = controller.sample(noise)
         gradient = controller.gradient(advantages, 0.3)
         for run in range(3):
+            A = advantages[run]
             tensors, weights = on_the_board(controller, run, noise[run])
-            expected = plain.backward(advantages[run], 0.3, **tensors, **weights)
-            assert cells[run].tolist() == tensors["a"][:S].tolist()
+            expected = plain.backward(A, 0.3, **tensors, **weights)
+            assert np.array_equal(cells[run], tensors["a"][:S])
             assert gradient[run] == pytest.approx(flat(expected), abs=1e-9)
         adam.step(gradient)
 
@@ -538,9 +582,14 @@ def test_both_adams_agree():
     """Catches a factor lost where the fast Adam moves them about; its defaults are the paper's."""
     rng = np.random.default_rng(0)
     theta = rng.normal(size=(2, 3))
-    options = dict(learning_rate=0.1, beta1=0.7, beta2=0.9, epsilon=0.01)
-    adam = Adam(theta, **options)
     expected = theta.copy()
+    options = dict(
+        learning_rate=0.1,
+        beta1=0.7,
+        beta2=0.9,
+        epsilon=0.01,
+    )
+    adam = Adam(theta, **options)
     m = v = 0.0
     for t in range(1, 6):
         g = rng.normal(size=(2, 3))
@@ -558,9 +607,11 @@ def test_both_controllers_draw_the_same_networks(decay):
     """Catches whatever sets the fast search apart: start, noise, token, update or baseline."""
     options = SETTINGS | dict(baseline_decay=decay)
     seeds = [0, 1, 1]
-    pay = np.stack([reward(*COLUMNS) for reward in (mnasnet, proposed, mnasnet)])
+    rewards = [mnasnet, proposed, mnasnet]
+    pay = np.stack([reward(*COLUMNS) for reward in rewards])
     fast = Reinforce(seeds, **options, dtype=np.float64)
-    rows = np.hstack([fast.search(pay, 100), fast.search(pay, 200)])
+    parts = [fast.search(pay, samples) for samples in (100, 200)]
+    rows = np.concatenate(parts, axis=1)
     for run, seed in enumerate(seeds):
         board = plain.Reinforce(seed, **options)
         assert rows[run].tolist() == board.search(pay[run], 300)
@@ -570,8 +621,8 @@ def test_both_controllers_draw_the_same_networks(decay):
 
 def test_start_of_training():
     """Catches other starting weights: range 0.1, no bias but the forget gate's 1, states 0."""
-    assert Controller([np.random.default_rng(0)]).H == 64
-    controller = Controller([np.random.default_rng(s) for s in range(4)], 16)
+    rngs = [np.random.default_rng(seed) for seed in range(4)]
+    controller = Controller(rngs, 16)
     assert controller.theta.dtype == np.float32
     weights = controller.W[:, :-1]
     output = controller.Wo[:, :-1]
@@ -585,9 +636,11 @@ def test_start_of_training():
     assert (controller.h[:, 0] == 0).all()
     assert (controller.c[:, 0] == 0).all()
     for seed, theta in enumerate(controller.theta):
-        board = plain.start_weights(np.random.default_rng(seed), 16)
-        assert np.array_equal(theta, plain.to_vector(board).astype(np.float32))
+        rng = np.random.default_rng(seed)
+        board = plain.to_vector(plain.start_weights(rng, 16))
+        assert np.array_equal(theta, board.astype(np.float32))
     assert not np.array_equal(controller.theta[0], controller.theta[1])
+    assert Controller(rngs).H == 64
 
 
 def test_float32_agrees_with_float64():
@@ -603,8 +656,10 @@ def test_float32_agrees_with_float64():
     expected = double.gradient(advantage, 0.01)
     assert gradient.dtype == np.float32
     assert expected.dtype == np.float64
-    assert np.abs(gradient - expected).max() < 1e-5 * np.abs(expected).max()
-    assert single.probabilities() == pytest.approx(double.probabilities(), rel=1e-3)
+    error = np.abs(gradient - expected).max()
+    assert error < 1e-5 * np.abs(expected).max()
+    p = double.probabilities()
+    assert single.probabilities() == pytest.approx(p, rel=1e-3)
 
 
 def test_large_logits():
@@ -615,9 +670,10 @@ def test_large_logits():
 
 def test_agrees_with_pytorch():
     """Catches what our own oracles could share: an LSTM, softmax or Adam unlike the world's."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed; it is never needed")
-    advantages = [0.5, -2.0, 1.0]
-    controller = random_controller(runs=3, hidden=8)
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed; never needed")
+    advantages = np.array([0.5, -2.0, 1.0])
+    H = 8
+    controller = random_controller(runs=3, hidden=H)
     adam = Adam(controller.theta, 1e-2)
     one_hot = torch.eye(V, dtype=torch.double)
     thetas = [torch.tensor(theta, requires_grad=True) for theta in controller.theta]
@@ -625,31 +681,37 @@ def test_agrees_with_pytorch():
 
     def loss(theta, run):
         """-A log P(cell) - w sum_t E_t of the cell that this run has drawn."""
-        parts = torch.split(theta, [V * 32, 8 * 32, 32, 8 * K, K])
-        Wx, Wh, b, Wo, bo = parts
-        weights = (Wx.view(V, 32).T, Wh.view(8, 32).T, b, 0 * b)  # torch has a second bias
+        sizes = [V * 4 * H, H * 4 * H, 4 * H, H * K, K]
+        Wx, Wh, b, Wo, bo = torch.split(theta, sizes)
+        Wx = Wx.view(V, 4 * H)
+        Wh = Wh.view(H, 4 * H)
+        Wo = Wo.view(H, K)
         h = torch.tensor(controller.h[[run], 0])
         c = torch.tensor(controller.c[[run], 0])
         token = K
         total = 0.0
         for action in controller.a[run].tolist():
-            h, c = torch.lstm_cell(one_hot[[token]], (h, c), *weights)
-            policy = torch.distributions.Categorical(logits=h[0] @ Wo.view(8, K) + bo)
-            total = total - advantages[run] * policy.log_prob(torch.tensor(action))
+            x = one_hot[[token]]
+            h, c = torch.lstm_cell(x, (h, c), Wx.T, Wh.T, b, 0 * b)  # torch has two biases
+            policy = torch.distributions.Categorical(logits=h[0] @ Wo + bo)
+            log_p = policy.log_prob(torch.tensor(action))
+            total = total - advantages[run] * log_p
             total = total - 0.2 * policy.entropy()
             token = action
         return total
 
     for update in range(3):
         controller.sample(gumbel(3, update))
-        gradient = controller.gradient(np.array(advantages), 0.2)
+        gradient = controller.gradient(advantages, 0.2)
         adam.step(gradient)
         for run, theta in enumerate(thetas):
             optimisers[run].zero_grad()
             loss(theta, run).backward()
             optimisers[run].step()
-            assert gradient[run] == pytest.approx(theta.grad.numpy(), abs=1e-9)
-            assert controller.theta[run] == pytest.approx(theta.detach().numpy(), abs=1e-9)
+            expected = theta.grad.numpy()
+            assert gradient[run] == pytest.approx(expected, abs=1e-9)
+            stepped = theta.detach().numpy()
+            assert controller.theta[run] == pytest.approx(stepped, abs=1e-9)
 
 
 # --- controller_numpy.py: the exact policy ----------------------------------------------------
@@ -661,8 +723,10 @@ def test_enumeration_equals_the_board():
     p = controller.probabilities()
     assert p.shape == (2, N_CELLS)
     assert p.sum(axis=1) == pytest.approx(1, abs=1e-12)
-    for run, row in itertools.product(range(2), (0, 1, 7, 3125, 9876, 15624)):
-        tensors, _ = on_the_board(controller, run, plain.forcing(CELLS[row]))
+    rows = (0, 1, 7, 3125, 9876, 15624)
+    for run, row in itertools.product(range(2), rows):
+        noise = plain.forcing(CELLS[row])
+        tensors, _ = on_the_board(controller, run, noise)
         log_p = plain.log_probability(**tensors)
         assert p[run, row] == pytest.approx(math.exp(log_p), rel=1e-9)
 
@@ -675,10 +739,14 @@ def test_samples_follow_the_policy():
     rng = np.random.default_rng(5)
     many = Controller([rng] * 2000, 8)
     many.theta[:] = controller.theta
-    cells = [many.sample(rng.gumbel(size=(2000, S, K))).copy() for _ in range(100)]
-    rows = nas_benchmark.cell_to_row(np.concatenate(cells))
+    rows = []
+    for _ in range(100):
+        noise = rng.gumbel(size=(2000, S, K))
+        cells = many.sample(noise)
+        rows.append(nas_benchmark.cell_to_row(cells))
+    rows = np.array(rows)
     begins_with_1x1 = CELLS[:, 0] == 2
-    ends_with_skip_3x3 = (CELLS[:, 4] == 1) & (CELLS[:, 5] == 3)
+    ends_with_skip_3x3 = (CELLS[:, 4:] == [1, 3]).all(axis=1)
     for column in (*COLUMNS, begins_with_1x1, ends_with_skip_3x3):
         expected = p @ column
         variance = p @ (column - expected) ** 2
@@ -691,7 +759,8 @@ def test_reinforce_follows_the_exact_expected_reward():
     reward = np.random.default_rng(3).normal(size=N_CELLS)
     one = random_controller(runs=1, hidden=2, state=False)
     p = one.probabilities()[0]
-    every = Controller([np.random.default_rng(0)] * N_CELLS, 2, np.float64)  # a run per cell
+    rng = np.random.default_rng(0)
+    every = Controller([rng] * N_CELLS, 2, np.float64)  # a run per cell
     every.theta[:] = one.theta
     assert np.array_equal(every.sample(plain.forcing(CELLS)), CELLS)
 
@@ -711,12 +780,12 @@ def test_reinforce_follows_the_exact_expected_reward():
 
 def test_learning_finds_a_known_optimum():
     """Catches learning in the wrong direction: reward = share of convolutions 3x3, optimum 1."""
-    pay = np.tile((CELLS == 3).mean(axis=1), (2, 1))
+    share = (CELLS == 3).mean(axis=1)  # (15625,)
     search = Reinforce([0, 1], **SETTINGS)
-    expected = (search.controller.probabilities() * pay).sum(axis=1)  # (runs,)
+    expected = search.controller.probabilities() @ share  # (runs,)
     assert expected == pytest.approx(0.2, abs=0.05)
-    search.search(pay, 800)
-    expected = (search.controller.probabilities() * pay).sum(axis=1)
+    search.search(np.stack([share, share]), 800)
+    expected = search.controller.probabilities() @ share
     assert expected.min() > 0.95
 
 
@@ -725,12 +794,16 @@ def test_runs_do_not_depend_on_each_other():
     pay = np.random.default_rng(0).random((5, N_CELLS))
     together = Reinforce([1, 3, 3, 8, 2], **SETTINGS)
     alone = Reinforce([3], **SETTINGS)
-    rows = np.hstack([together.search(pay, 30), together.search(pay, 30)])
-    assert np.array_equal(alone.search(pay[1:2], 60)[0], rows[1])
-    assert np.array_equal(alone.controller.theta[0], together.controller.theta[1])
-    policies = together.controller.probabilities()
-    assert np.array_equal(alone.controller.probabilities()[0], policies[1])
-    assert not np.array_equal(rows[1], rows[2])  # the same seed, another reward: they diverge
+    parts = [together.search(pay, samples=30) for _ in range(2)]
+    rows = np.concatenate(parts, axis=1)
+    rows_alone = alone.search(pay[1:2], samples=60)
+    assert np.array_equal(rows_alone[0], rows[1])
+    theta = together.controller.theta
+    assert np.array_equal(alone.controller.theta[0], theta[1])
+    p = together.controller.probabilities()
+    p_alone = alone.controller.probabilities()
+    assert np.array_equal(p_alone[0], p[1])
+    assert not np.array_equal(rows[1], rows[2])  # the same seed, another reward
 
 
 def test_the_chosen_cells_are_paid():
@@ -738,9 +811,12 @@ def test_the_chosen_cells_are_paid():
     search = Reinforce([4, 4], **SETTINGS)
     paid = []
     search.learn = lambda R: paid.append(R.copy())
-    pay = np.stack([np.arange(N_CELLS), -np.arange(N_CELLS)])
+    own_row = np.arange(N_CELLS)
+    pay = np.stack([own_row, -own_row])
     rows = search.search(pay, 20)
-    assert np.array_equal(np.array(paid).T, rows * np.array([[1], [-1]]))
+    first, second = np.transpose(paid)
+    assert np.array_equal(first, rows[0])
+    assert np.array_equal(second, -rows[1])
 
 
 # --- claims.py --------------------------------------------------------------------------------
