@@ -296,9 +296,9 @@ def entry(claim, text, kind, reward, paper, judged, values, bounds, random=None)
     if len(values):
         ours = float(np.median(values))
         low, high = np.quantile(values, [0.025, 0.975]).tolist()
-        if np.any(values[bounds > 0] <= ours):
+        if np.median(np.where(bounds > 0, np.inf, values)) > ours:
             bound = ">="
-        elif np.any(values[bounds < 0] >= ours):
+        elif np.median(np.where(bounds < 0, -np.inf, values)) < ours:
             bound = "<="
     p, verdict = judged
     return dict(

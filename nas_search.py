@@ -245,6 +245,7 @@ def expectations(problem, pay, p):
     """
     table = problem.benchmark
     log_p = np.log(np.maximum(p, 1e-30))  # p log p is 0 at p = 0
+    # Sums, for the last digit of p @ accuracy depends on how many runs there are.
     return dict(
         accuracy=(p * table.accuracy).sum(axis=1, keepdims=True),
         latency_ms=(p * table.latency_ms).sum(axis=1, keepdims=True),
