@@ -158,10 +158,13 @@ CLAIMS = (
 # --- The tests --------------------------------------------------------------------------------
 
 
-def rank_p(paper, values):
-    """Two-sided rank p-value of the paper's number among our runs, values (n,)."""
-    at_most = np.sum(values <= paper)
-    at_least = np.sum(values >= paper)
+def rank_p(paper, values, bounds=0):
+    """Two-sided rank p-value of the paper's number among our runs, values (n,).
+
+    bounds (n,): 1 where a value is "this or more", -1 "this or less", 0 exact. Where the order is
+    not known, both are counted, which can only raise p."""
+    at_most = np.sum((values <= paper) | (np.asarray(bounds) < 0))
+    at_least = np.sum((values >= paper) | (np.asarray(bounds) > 0))
     return float(min(1.0, 2 * (1 + min(at_most, at_least)) / (len(values) + 1)))
 
 
@@ -174,9 +177,9 @@ def sign_test_p(values):
     return min(1.0, 2 * tail)
 
 
-def judge_number(paper, values, samples):
-    """(p, verdict) of a number of the paper among our runs, values (n,)."""
-    p = rank_p(paper, values)
+def judge_number(paper, values, bounds, samples):
+    """(p, verdict) of a number of the paper among our runs, values (n,), see `rank_p`."""
+    p = rank_p(paper, values, bounds)
     if len(values) < MIN_RUNS or samples != SAMPLES:
         return p, "undecided"
     return p, "compatible" if p > LEVEL else "incompatible"
@@ -221,11 +224,13 @@ def ledger(points, target_ms):
 def entry_of_reward(claim, name, measured, samples):
     """What the paper says of one reward beside what we measured, {reward: (seeds,)}."""
     values = measured[name]
+    never = (values == samples) & claim.censored  # (seeds,)
+    bounds = never.astype(int)
     paper = claim.paper.get(name) if claim.paper else None
     if claim.rises:
         judged = judge_direction(values)
     elif paper is not None:
-        judged = judge_number(paper, values, samples)
+        judged = judge_number(paper, values, bounds, samples)
     else:
         judged = None, "no claim"
     return entry(
@@ -236,7 +241,7 @@ def entry_of_reward(claim, name, measured, samples):
         paper=paper,
         judged=judged,
         values=values,
-        bounds=(values == samples) if claim.censored else None,
+        bounds=bounds,
         random=float(np.median(measured["random"])) if "random" in measured else None,
     )
 
@@ -247,14 +252,11 @@ def entries_of_comparison(claim, measured, samples):
     `bounds` says of each difference whether it is a bound: 1 at least, -1 at most, 0 neither."""
     mnasnet = measured["mnasnet"]
     proposed = measured["proposed"]
-    differences = claim.sign * (proposed - mnasnet)  # (seeds,)
-    bounds = None
-    if claim.censored:
-        bounds = (mnasnet == samples).astype(int) - (proposed == samples)
-        either_settles = (mnasnet < samples) | (proposed < samples)
-        differences = differences[either_settles]
-        bounds = bounds[either_settles]
-    testable = len(differences) >= len(mnasnet) / 2
+    never = [(values == samples) & claim.censored for values in (mnasnet, proposed)]
+    either_settles = ~(never[0] & never[1])  # (seeds,)
+    differences = claim.sign * (proposed - mnasnet)[either_settles]
+    bounds = (never[0].astype(int) - never[1])[either_settles]
+    testable = either_settles.mean() >= 0.5
 
     def compared(text, kind, paper, judged):
         return entry(
@@ -272,7 +274,7 @@ def entries_of_comparison(claim, measured, samples):
     entries = [compared(says, "direction", None, judge_direction(differences))]
     if claim.size:
         paper = claim.sign * (claim.paper["proposed"] - claim.paper["mnasnet"])
-        judged = judge_number(paper, differences, samples)
+        judged = judge_number(paper, differences, bounds, samples)
         entries.append(compared(claim.size, "number", paper, judged))
     return entries
 
@@ -289,8 +291,6 @@ def entry(claim, text, kind, reward, paper, judged, values, bounds, random=None)
     p          of the test in `verdict`
     random     the median of random search
     never      how many of the runs are bounds, because a search never settles"""
-    if bounds is None:
-        bounds = np.zeros(len(values))
     ours = low = high = None
     bound = ""
     if len(values):

@@ -1104,6 +1104,16 @@ def test_rank_p_by_hand():
     assert claims.rank_p(20, values) == 1
 
 
+def test_rank_p_of_bounds():
+    """Catches a search that never settles counted as if it had settled at the end."""
+    values = np.array([500, 600, 700])
+    exact = claims.rank_p(650, values, bounds=[0, 0, 0])
+    assert exact == pytest.approx(2 * (1 + 1) / 4)
+    assert claims.rank_p(800, values) == pytest.approx(2 / 4)
+    assert claims.rank_p(800, values, bounds=[1, 0, 0]) == pytest.approx(2 * (1 + 1) / 4)
+    assert claims.rank_p(400, values, bounds=[-1, 0, 0]) == pytest.approx(2 * (1 + 1) / 4)
+
+
 def test_numbers_are_judged():
     """Catches a verdict on fewer runs than can decide, or beside shorter runs than the paper's."""
     runs = np.arange(1.0, 40.0)  # 39: the fewest
@@ -1340,11 +1350,12 @@ def quantile_by_hand(values, q):
     return values[below] + (place - below) * (values[above] - values[below])
 
 
-def p_by_hand(claim, values):
+def p_by_hand(claim, values, bounds):
     """The p-value of a line of the ledger; None if the paper says nothing there."""
     if claim in PAPER:
-        smaller = sum(v <= PAPER[claim] for v in values)
-        larger = sum(v >= PAPER[claim] for v in values)
+        both = list(zip(values, bounds, strict=True))
+        smaller = sum(v <= PAPER[claim] or bound < 0 for v, bound in both)
+        larger = sum(v >= PAPER[claim] or bound > 0 for v, bound in both)
         return min(1.0, 2 * (1 + min(smaller, larger)) / (len(values) + 1))
     if claim in COMPARISONS or claim.endswith("accuracy rises"):
         plus = sum(v > 0 for v in values)
@@ -1354,9 +1365,9 @@ def p_by_hand(claim, values):
     return None
 
 
-def line_by_hand(claim, values, never, samples):
-    """A line of the ledger; values: a number per seed, never: whether it is a bound."""
-    p = p_by_hand(claim, values)
+def line_by_hand(claim, values, bounds, samples):
+    """A line of the ledger; values: a number per seed, bounds: 1 or -1 if it is one."""
+    p = p_by_hand(claim, values, bounds)
     if p is None:
         verdict = "no claim"
     elif claim in PAPER and (len(values) < 39 or samples != 5000):
@@ -1375,7 +1386,7 @@ def line_by_hand(claim, values, never, samples):
         high=pytest.approx(quantile_by_hand(values, 0.975)),
         p=pytest.approx(p),
         verdict=verdict,
-        never=sum(never),
+        never=sum(bound != 0 for bound in bounds),
     )
 
 
@@ -1392,8 +1403,8 @@ def ledger_by_hand(runs, T):
         at_random = quantile_by_hand([run[what] for run in measured["random"]], 0.5)
         for name in ("mnasnet", "proposed"):
             values = [run[what] for run in measured[name]]
-            never = [censored and value == samples for value in values]
-            line = line_by_hand(f"{name}: {what}", values, never, samples)
+            bounds = [int(censored and value == samples) for value in values]
+            line = line_by_hand(f"{name}: {what}", values, bounds, samples)
             lines[f"{name}: {what}"] = line | dict(random=pytest.approx(at_random))
     for claim, (what, sign) in COMPARISONS.items():
         pairs = [
@@ -1403,9 +1414,9 @@ def ledger_by_hand(runs, T):
         settles = what == "settles at or under T"
         said = [pair for pair in pairs if not settles or min(pair) < samples]
         values = [sign * (p - m) for m, p in said]
-        never = [settles and max(pair) == samples for pair in said]
+        bounds = [settles * ((m == samples) - (p == samples)) for m, p in said]
         if len(said) >= len(pairs) / 2:
-            lines[claim] = line_by_hand(claim, values, never, samples) | dict(random=None)
+            lines[claim] = line_by_hand(claim, values, bounds, samples) | dict(random=None)
         else:
             lines[claim] = dict(per_seed=values, p=None, verdict="not testable")
     return lines
