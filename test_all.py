@@ -1117,10 +1117,12 @@ def test_rank_p_of_bounds():
 def test_numbers_are_judged():
     """Catches a verdict on fewer runs than can decide, or beside shorter runs than the paper's."""
     runs = np.arange(1.0, 40.0)  # 39: the fewest
-    assert claims.judge_number(0, runs, 5000) == (0.05, "incompatible")
-    assert claims.judge_number(1, runs, 5000) == (0.1, "compatible")
-    assert claims.judge_number(0, runs[1:], 5000)[1] == "undecided"
-    assert claims.judge_number(0, runs, 4999)[1] == "undecided"
+    exact = np.zeros(39)
+    assert claims.judge_number(0, runs, exact, 5000) == (0.05, "incompatible")
+    assert claims.judge_number(1, runs, exact, 5000) == (0.1, "compatible")
+    assert claims.judge_number(0, runs, -exact - 1, 5000) == (1, "compatible")
+    assert claims.judge_number(0, runs[1:], exact[1:], 5000)[1] == "undecided"
+    assert claims.judge_number(0, runs, exact, 4999)[1] == "undecided"
 
 
 @pytest.fixture(scope="module")
@@ -1141,7 +1143,8 @@ def test_one_of_our_own_runs_in_the_papers_place(own_runs, n):
     while len(verdicts) < 400:
         chosen = rng.permutation(values)[: n + 1]
         for k in range(n + 1):
-            verdicts.append(claims.judge_number(chosen[k], np.delete(chosen, k), 5000)[1])
+            others = np.delete(chosen, k)
+            verdicts.append(claims.judge_number(chosen[k], others, np.zeros(n), 5000)[1])
     share = verdicts.count("incompatible") / len(verdicts)
     assert share <= 0.05
     assert share > 0.04  # no slack: 2 of 41, 4 of 81
@@ -1896,8 +1899,9 @@ def test_cells_as_printed(capsys):
 def test_same_again_and_in_other_company(results, tmp_path):
     """Catches results that depend on chance, or on other seeds and rewards in the run."""
     before = read_samples(results[0])
-    company = ["--seeds", "2", "--first-seed", "1", "--rewards", "tunas,proposed"]
-    assert run_experiment.main([*company, "--samples", "600", "--out", str(tmp_path)]) == 0
+    problem = Problem(SURROGATE, ["tunas", "proposed"], 17.0)
+    runs = run_searches(problem, [1, 2], 600)
+    run_experiment.write_samples(tmp_path / "samples.csv.gz", runs)
     after = read_samples(tmp_path)
     assert [len(rows) for rows in after.values()] == [600] * 6
     for run in (("proposed", "1"), ("proposed", "2"), ("random", "1")):
@@ -2451,7 +2455,7 @@ def test_this_file_run_as_a_script():
     """Catches `python test_all.py` that runs nothing and exits with 0, or loses the exit code."""
     command = [sys.executable, __file__, "-p", "no:cacheprovider", "-k", "no_such_test"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE)
-    assert " deselected in " in done.stdout
+    assert " deselected in " in done.stdout  # and no warnings
     assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
@@ -2471,4 +2475,5 @@ def test_readme_names_what_exists():
 
 
 if __name__ == "__main__":
-    sys.exit(pytest.main(["-q", __file__, *sys.argv[1:]]))
+    known = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is imported already
+    sys.exit(pytest.main(["-q", "-W", known, __file__, *sys.argv[1:]]))
