@@ -1,0 +1,547 @@
+"""Exercises that check themselves. The questions, and the place for your answers: docs/answers.py.
+
+    python docs/exercises.py                      the list, and which are right so far
+    python docs/exercises.py 3                    check exercise 3
+    python docs/exercises.py 3 --answers FILE     check somebody else's answers
+
+Each answer is compared with an oracle: a formula, an exact computation over all 15,625 cells,
+controller_plain, or central differences. The check names the first number that differs, and where
+it stands. The exit code is 0 if all that was asked for is right.
+
+A check is a generator: it yields the name of each part that is right, and raises Wrong at the first
+that is not. docs/solutions.md has our answers; test_all.py runs them, and three slips of each."""
+
+import contextlib
+import itertools
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the program's files
+
+import run_experiment  # first: it sets the number of BLAS threads  # isort: skip
+import numpy as np
+from marking import Answers, Wrong, as_numbers, compare, pair_of
+
+import claims
+import command_line
+import controller_plain as plain
+import nas_benchmark
+import nas_reward
+from claims import PAIR, WINDOW, window_means
+from controller_plain import SHORT, START, K, S, V
+from nas_benchmark import N_CELLS
+from nas_reward import T_MS
+from nas_search import HYPERPARAMETERS, Problem, run_searches
+
+ANSWERS = Path(__file__).with_name("answers.py")
+PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"  # build_benchmark.py tables --device pixel3
+SEEDS = range(run_experiment.SEEDS)
+
+
+# --- What entries of tensors are called -------------------------------------------------------
+
+
+def units(H):
+    return [f"unit {k}" for k in range(H)]
+
+
+def columns(H):
+    return [f"gate {gate}, {unit}" for gate in "ifgo" for unit in units(H)]
+
+
+STEPS = [f"t = {t}" for t in range(S)]
+CHOICES = [f"operation {name}" for name in SHORT]
+TOKENS = [*(f"token {name}" for name in SHORT), "the start token"]
+
+
+def axes_of_weights(H):
+    """{derivative: what the entries along its axes are called}, the ones near the output first."""
+    return dict(
+        dbo=(CHOICES,),
+        dWo=(units(H), CHOICES),
+        db2=(columns(H),),
+        dWh2=([f"from {unit}" for unit in units(H)], columns(H)),
+        dWx2=([f"from {unit} below" for unit in units(H)], columns(H)),
+        db=(columns(H),),
+        dWh=([f"from {unit}" for unit in units(H)], columns(H)),
+        dWx=(TOKENS, columns(H)),
+    )
+
+
+# --- 1 and 2: the rewards ---------------------------------------------------------------------
+
+
+def check_eq_4(mine):
+    expected = {}
+    for pair in nas_reward.TABLE_1:
+        for (accuracy, latency_ms), text in zip(pair["networks"], pair["proposed"], strict=True):
+            printed = float(text)
+            L = (printed - nas_reward.X * accuracy) / nas_reward.Y
+            name = f"latency_part({printed}, {accuracy})"
+            compare(name, mine("latency_part", printed, accuracy), L, tolerance=5e-4)
+            expected[latency_ms] = L
+    yield "latency_part"
+    c, b = pair_of("curve()", mine("curve"))
+    for latency_ms, L in sorted(expected.items()):
+        found = math.log(c - latency_ms, b) if c > latency_ms and b > 1 else math.nan
+        if not abs(found - L) < 3e-4:  # Table 1 has five decimals, and divides them by 0.1
+            curve = f"curve(): with c = {c:g}, b = {b:g}"
+            raise Wrong(f"{curve}, L({latency_ms:g} ms) is {found:.4f}; Table 1 says {L:.4f}")
+    yield "curve"
+
+
+def check_exponent(mine):
+    accuracy, latency_ms = 0.6, 8.0
+    for gain, factor in ((0.05, 2), (0.05, 4), (0.10, 2)):
+        name = f"exponent({gain}, {factor})"
+        w = float(as_numbers(name, mine("exponent", gain, factor)))
+        slower = (accuracy * (1 + gain), latency_ms * factor)
+        first = nas_reward.mnasnet(accuracy, latency_ms, alpha=w, beta=w)
+        second = nas_reward.mnasnet(*slower, alpha=w, beta=w)
+        if not abs(first - second) < 2e-4:  # -0.07 itself is rounded
+            pays = f"{accuracy:.0%}, {latency_ms:g} ms earns {first:.4f}"
+            pays += f", and {slower[0]:.0%}, {slower[1]:g} ms earns {second:.4f}"
+            raise Wrong(f"{name} = {w:.4g}: then {pays}")
+    yield "exponent"
+
+
+# --- 3 and 4: the backward pass ---------------------------------------------------------------
+
+
+def a_network(H=3, seed=0):
+    """(A, w, tensors, weights) of a small controller that has just written a cell."""
+    rng = np.random.default_rng(seed)
+    size = (V + H + 1) * 4 * H + (H + 1) * K
+    weights = plain.from_vector(rng.normal(0, 0.7, size), H)
+    h_start, c_start = rng.normal(0, 0.5, (2, H))
+    noise = plain.forcing([3, 0, 4, 3, 3, 1])
+    tensors = plain.forward(noise, **weights, h_start=h_start, c_start=c_start)
+    return 0.8, 0.3, tensors, weights
+
+
+def check_five_steps(mine):
+    A, w, tensors, weights = a_network()
+    a, i, f, g, o, c, h, p = tensors.values()
+    H = h.shape[1]
+    right = plain.backward(A, w, **tensors, **weights)
+    nothing = dict(dz=np.zeros(4 * H), dc=np.zeros(H), f=np.zeros(H))  # after the last step
+    after = [{"dz": right["dz"][t], "dc": right["dc"][t], "f": f[t]} for t in range(1, S)]
+    after.append(nothing)
+
+    compare("dlogits", mine("dlogits", A, w, p, a[:S]), right["dlogits"], (STEPS, CHOICES))
+    yield "dlogits"
+
+    def each_step(name, labels, arguments):
+        """Compare a tensor step by step, as BPTT goes: from the last to the first."""
+        for t in reversed(range(S)):
+            found = mine(name, *arguments(t))
+            compare(f"{name} at t = {t}", found, right[name][t], (labels,))
+
+    Wo = weights["Wo"]
+    Wh = weights["Wh"]
+    each_step("dh", units(H), lambda t: (right["dlogits"][t], after[t]["dz"], Wo, Wh))
+    yield "dh"
+    dh = right["dh"]
+    each_step("dc", units(H), lambda t: (dh[t], c[t], o[t], after[t]["dc"], after[t]["f"]))
+    yield "dc"
+    dc = right["dc"]
+    gates = (i, f, g, o)
+    each_step(
+        "dz",
+        columns(H),
+        lambda t: (dh[t], dc[t], *(gate[t] for gate in gates), c[t], c[t - 1]),
+    )
+    yield "dz"
+    found = mine("dW", a, h, right["dz"])
+    if not isinstance(found, tuple | list) or len(found) != 3:
+        raise Wrong("dW should return three arrays, (dWx, dWh, db)")
+    for name, tensor in zip(("dWx", "dWh", "db"), found, strict=True):
+        compare(name, tensor, right[name], axes_of_weights(H)[name])
+    yield "dW"
+
+
+def central_differences(loss, weights, step=1e-5):
+    """{derivative: array}: each weight is moved a little up and down."""
+    gradient = {}
+    for name, weight in weights.items():
+        gradient["d" + name] = np.zeros_like(weight)
+        for place in np.ndindex(weight.shape):
+            kept = weight[place]
+            weight[place] = kept + step
+            above = loss()
+            weight[place] = kept - step
+            below = loss()
+            weight[place] = kept
+            gradient["d" + name][place] = (above - below) / (2 * step)
+    return gradient
+
+
+def compare_weights(found, expected, H):
+    """Yield each derivative by a weight that is right, those near the output first."""
+    if not isinstance(found, dict):
+        raise Wrong("the derivatives should be a dict of dWx, dWh, ...")
+    for name, axes in axes_of_weights(H).items():
+        if name in expected:
+            if name not in found:
+                raise Wrong(f"the dict has no {name}")
+            compare(name, found[name], expected[name], axes, tolerance=1e-5)
+            yield name
+
+
+def check_silent_bug(mine):
+    A, w, tensors, weights = a_network()
+    start = dict(h_start=tensors["h"][-1], c_start=tensors["c"][-1])
+    noise = plain.forcing(tensors["a"][:S])
+    expected = central_differences(
+        lambda: plain.loss(A, w, **plain.forward(noise, **weights, **start)), weights
+    )
+    found = mine("backward", A, w, **tensors, **weights)
+    yield from compare_weights(found, expected, len(weights["Wh"]))
+
+
+def show_silent_bug(mine):
+    """How searches fare that learn by the reader's backward pass, beside the right one."""
+    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), ["proposed"], T_MS)
+    pay = problem.pay["proposed"]
+    right = plain.backward
+    print("  4 searches of 600 networks; mean reward of the first and of the last 100:")
+    for whose in ("yours", "right"):
+        if whose == "yours":
+            plain.backward = lambda *tensors, **named: mine("backward", *tensors, **named)
+        try:
+            rewards = np.array([pay[a_search(seed).search(pay, 600)] for seed in range(4)])
+        finally:
+            plain.backward = right
+        first = rewards[:, :100].mean()
+        last = rewards[:, -100:].mean()
+        print(f"  backward pass {whose}: {first:.4f} -> {last:.4f}")
+
+
+def a_search(seed):
+    """A search of controller_plain that learns fast, to be seen in seconds."""
+    settings = HYPERPARAMETERS | dict(hidden=16, learning_rate=1e-2)
+    return plain.Reinforce(seed, **settings)
+
+
+# --- 5 and 6: rewards of your own -------------------------------------------------------------
+
+
+def problem_of(mine, target_ms, benchmark):
+    """The problem that the reader's reward poses, or Wrong."""
+    R = mine("my_reward", benchmark.accuracy, benchmark.latency_ms, target_ms)
+    R = as_numbers("my_reward", R)
+    if R.shape != (N_CELLS,):
+        raise Wrong(f"my_reward has the shape {R.shape}, and should have ({N_CELLS},)")
+    if not np.isfinite(R).all():
+        row = int(np.argmin(np.isfinite(R)))
+        cell = f"{benchmark.accuracy[row]:.2%}, {benchmark.latency_ms[row]:.2f} ms"
+        raise Wrong(f"my_reward of row {row} ({cell}) is {R[row]}, and should be finite")
+    return Problem(benchmark, {"mine": lambda *_: R}, target_ms)
+
+
+def check_my_reward(mine):
+    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
+    for target_ms in (T_MS, 15.0, 20.0):
+        optima = problem_of(mine, target_ms, benchmark).optima()
+        found = optima["mine"]
+        best = optima["best_under_T"]
+        if found["accuracy"] != best["accuracy"] or not found["meets_target"]:
+            wants = f"wants {described(found)}; the best within T has {described(best)}"
+            raise Wrong(f"my_reward at T = {target_ms:g} ms {wants}")
+        yield f"T = {target_ms:g} ms"
+
+
+def show_my_reward(mine):
+    """Where searches with the reader's reward end, beside the paper's two."""
+    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
+    rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
+    rewards["mine"] = lambda *columns: problem_of(mine, T_MS, benchmark).pay["mine"]
+    show_ends(Problem(benchmark, rewards, T_MS))
+
+
+def show_ends(problem, seeds=8):
+    """Where searches end: the mean of the last window, beside each reward's optimum."""
+    print(f"  {problem.benchmark.name}, T = {problem.target_ms:g} ms, {seeds} seeds:")
+    runs = run_searches(problem, range(seeds), samples=5000)
+    optima = problem.optima()
+    for name, (accuracy, latency_ms) in runs.points().items():
+        line = f"  {name:9} ends at {latency_ms[:, -WINDOW:].mean():5.2f} ms"
+        line += f", {accuracy[:, -WINDOW:].mean():.2%}"
+        if name in optima:
+            line += f"; its best cell: {described(optima[name])}"
+        print(line)
+
+
+def described(cell):
+    """What Problem.facts says of a cell, in short."""
+    return f"{cell['latency_ms']:.2f} ms, {cell['accuracy']:.2%}"
+
+
+def check_equal_strength(mine):
+    settings = ((0.72, 17.0, 0.9, 0.1), (0.72, 4.0, 0.9, 0.1), (0.50, 17.0, 0.8, 0.2))
+    for accuracy, target_ms, x, y in settings:
+        name = f"equal_exponent({accuracy:g}, {target_ms:g}, {x:g}, {y:g})"
+        w = float(as_numbers(name, mine("equal_exponent", accuracy, target_ms, x, y)))
+        point = (accuracy, target_ms, target_ms)  # LAT = T, where dR/dACC of MnasNet's reward is 1
+        first = -float(nas_reward.mnasnet_slope(*point, alpha=w, beta=w))
+        second = -float(nas_reward.proposed_slope(*point, y=y)) / x
+        if not abs(first - second) <= 1e-3 * second:
+            charge = f"one ms more then costs {first:.6f} of accuracy"
+            raise Wrong(f"{name} = {w:.4g}: {charge}; with the proposed reward, {second:.6f}")
+    yield "equal_exponent"
+
+
+def show_equal_strength(mine):
+    """What each reward wants, and where its searches end, with the exponents -0.07 and w_eq."""
+    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
+    w = float(mine("equal_exponent", 0.72, T_MS, nas_reward.X, nas_reward.Y))
+    rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
+    rewards[f"w {w:.3f}"] = lambda *columns: nas_reward.mnasnet(*columns, alpha=w, beta=w)
+    show_ends(Problem(benchmark, rewards, T_MS))
+
+
+# --- 7 and 8: what verdicts depend on ---------------------------------------------------------
+
+
+def check_no_baseline(mine):
+    given = dict(HYPERPARAMETERS)
+    without = given | dict(baseline_decay=None)
+    verdicts = {
+        "one": ("holds", "holds"),
+        "two": ("holds", "undecided"),
+        "three": ("undecided", "opposite"),
+    }
+
+    def judged(hyperparameters):
+        """Made-up verdicts, so that the check takes no time."""
+        if hyperparameters not in (given, without):
+            changed = set(hyperparameters.items()) ^ set(given.items())
+            asked = ", ".join(sorted(f"{n} = {v}" for n, v in changed if given.get(n) != v))
+            raise Wrong(f"verdicts_that_change searches with {asked}; see Reinforce's docstring")
+        k = int(hyperparameters == without)
+        return [dict(claim=claim, verdict=pair[k]) for claim, pair in verdicts.items()]
+
+    found = mine("verdicts_that_change", judged)
+    if given != HYPERPARAMETERS:
+        HYPERPARAMETERS.update(given)
+        raise Wrong("verdicts_that_change alters HYPERPARAMETERS itself; alter a copy")
+    if not isinstance(found, dict):
+        raise Wrong("verdicts_that_change should return a dict")
+    for claim, (first, second) in verdicts.items():
+        expected = (first, second) if first != second else None
+        if found.get(claim) != expected:
+            says = f"yours {found.get(claim)}, expected {expected}"
+            raise Wrong(f"verdicts_that_change, made-up claim {claim!r}: {says}")
+    yield "verdicts_that_change"
+
+
+def show_no_baseline(mine):
+    """The real verdicts, with and without baseline."""
+    print(f"  searching twice with {len(SEEDS)} seeds; this takes a minute")
+    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    entries = {}
+
+    def judged(hyperparameters):
+        runs = run_searches(problem, SEEDS, hyperparameters=hyperparameters)
+        found = claims.ledger(runs.points(), T_MS)
+        entries[hyperparameters["baseline_decay"]] = found
+        return found
+
+    changed = mine("verdicts_that_change", judged)
+    ours = [{e["claim"]: e["ours"] for e in found} for found in entries.values()]
+    for claim, verdicts in changed.items():
+        medians = " -> ".join("-" if o[claim] is None else f"{o[claim]:,.4g}" for o in ours)
+        print(f"  {claim:38} {verdicts[0]:12} -> {verdicts[1]:12} median {medians}")
+
+
+def three_in_a_row(latency_ms, target_ms):
+    """The oracle of exercise 8: latency_ms (seeds, samples) -> (seeds,)."""
+    found = []
+    for means in window_means(latency_ms):
+        under = means <= target_ms
+        starts = [k for k in range(len(under) - 2) if under[k : k + 3].all()]
+        found.append(starts[0] * WINDOW if starts else latency_ms.shape[1])
+    return np.array(found)
+
+
+def check_settles(mine):
+    T = 17.0
+    means = np.array(list(itertools.product((16.0, T, T + 0.5), repeat=5)))  # (seeds, windows)
+    latency_ms = np.repeat(means, WINDOW, axis=1)  # (seeds, samples)
+    latency_ms[:, ::2] += 0.25  # not all networks of a window are alike
+    latency_ms[:, 1::2] -= 0.25
+    expected = three_in_a_row(latency_ms, T)
+    seeds = [f"windows with the means {', '.join(f'{m:g}' for m in row)}" for row in means]
+    compare("settles", mine("settles", latency_ms, T), expected, (seeds,))
+    yield "settles"
+
+
+def show_settles(mine):
+    """Three definitions of the same word, on the same searches."""
+    print("  the default run; this takes half a minute")
+    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    points = run_searches(problem, SEEDS).points()
+    definitions = {
+        "every later window": claims.settles_at,
+        "three in a row": lambda accuracy, *columns: mine("settles", *columns),
+        "the first window": claims.first_under,
+    }
+    for words, settles in definitions.items():
+        found = {name: settles(*points[name], T_MS) for name in points}
+        medians = ", ".join(f"{name} {np.median(found[name]):,.0f}" for name in found)
+        p, verdict = claims.judge_direction(found["mnasnet"] - found["proposed"])
+        print(f"  {words:19} {medians}; proposed sooner: {verdict} (p = {p:.2g})")
+
+
+# --- 9: the phone -----------------------------------------------------------------------------
+
+
+def phone_or_surrogate():
+    """The Pixel 3's table if it was made; else the benchmark that ships."""
+    return nas_benchmark.load(PHONE if PHONE.exists() else nas_benchmark.SURROGATE)
+
+
+def check_prediction(mine):
+    benchmark = phone_or_surrogate()
+    optima = Problem(benchmark, PAIR, T_MS).optima()
+    found = mine("prediction", benchmark, T_MS)
+    for name in PAIR:
+        if not isinstance(found, dict) or name not in found:
+            raise Wrong(f"prediction should return a dict with the key {name!r}")
+        numbers = pair_of(f"prediction of {name}", found[name])
+        right = (optima[name]["latency_ms"], 100 * optima[name]["accuracy"])
+        for what, number, best in zip(("ms", "percent"), numbers, right, strict=True):
+            if not abs(number - best) <= 1:
+                side = "high" if number > best else "low"
+                says = f"{number:.4g} {what} is too {side}"
+                raise Wrong(f"prediction of {name}: {says} ({benchmark.name})")
+        yield name
+
+
+def show_prediction(mine):
+    show_ends(Problem(phone_or_surrogate(), PAIR, T_MS))
+
+
+# --- 10: a second layer -----------------------------------------------------------------------
+
+
+def step(z, c):
+    """One step of an LSTM: z (4H,), c (H,) -> the new c and h."""
+    zi, zf, zg, zo = np.split(z, 4)
+    c = plain.sigmoid(zf) * c + plain.sigmoid(zi) * np.tanh(zg)
+    return c, plain.sigmoid(zo) * np.tanh(c)
+
+
+def two_layers(cell, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
+    """The oracle of exercise 10: p (S, K)."""
+    c1, h1, c2, h2 = np.zeros((4, len(Wh)))
+    token = START
+    p = []
+    for choice in cell:
+        c1, h1 = step(Wx[token] + h1 @ Wh + b, c1)
+        c2, h2 = step(h1 @ Wx2 + h2 @ Wh2 + b2, c2)
+        p.append(plain.softmax(h2 @ Wo + bo))
+        token = choice
+    return np.array(p)
+
+
+def check_second_layer(mine):
+    H = 2
+    rng = np.random.default_rng(1)
+    shapes = dict(
+        Wx=(V, 4 * H),
+        Wh=(H, 4 * H),
+        b=(4 * H,),
+        Wx2=(H, 4 * H),
+        Wh2=(H, 4 * H),
+        b2=(4 * H,),
+        Wo=(H, K),
+        bo=(K,),
+    )
+    weights = {name: rng.normal(0, 0.7, shape) for name, shape in shapes.items()}
+    cell = np.array([3, 0, 4, 3, 1, 1])
+    found = mine("forward_2", cell, **weights)
+    compare("p", found, two_layers(cell, **weights), (STEPS, CHOICES))
+    yield "p"
+    A = -1.3
+
+    def loss():
+        p = two_layers(cell, **weights)
+        return -A * sum(np.log(p[t, cell[t]]) for t in range(S))
+
+    expected = central_differences(loss, weights)
+    yield from compare_weights(mine("backward_2", cell, A, **weights), expected, H)
+
+
+# --- The list ---------------------------------------------------------------------------------
+
+
+class Exercise(NamedTuple):
+    """title; minutes it takes; check(mine), a generator; show(mine), what there is to see."""
+
+    title: str
+    minutes: int
+    check: Callable
+    show: Callable | None = None
+
+
+EXERCISES = {
+    1: Exercise("Eq. 4 from Table 1", 10, check_eq_4),
+    2: Exercise("Where -0.07 comes from", 5, check_exponent),
+    3: Exercise("The backward pass, in five steps", 45, check_five_steps),
+    4: Exercise("A silent bug", 15, check_silent_bug, show_silent_bug),
+    5: Exercise("A reward of your own", 15, check_my_reward, show_my_reward),
+    6: Exercise("Equal strength", 15, check_equal_strength, show_equal_strength),
+    7: Exercise("Without a baseline", 10, check_no_baseline, show_no_baseline),
+    8: Exercise('What "settles" means', 15, check_settles, show_settles),
+    9: Exercise("The phone, from its landscape", 15, check_prediction, show_prediction),
+    10: Exercise("A second LSTM layer", 90, check_second_layer),
+}
+SHOWN_WHEN_WRONG = (4, 5)  # where seeing what a wrong answer does is the point
+
+
+def verdict(number, path=ANSWERS):
+    """(right, line): whether an exercise is solved in the file `path`, and what to say of it."""
+    right = []
+    try:
+        right += EXERCISES[number].check(Answers(path))
+    except Wrong as wrong:
+        so_far = f"{', '.join(right)} right; " if right else ""
+        return False, f"exercise {number}: {so_far}{wrong}"
+    return True, f"exercise {number}: right ({', '.join(right)})"
+
+
+def print_list(path):
+    for number, exercise in EXERCISES.items():
+        right, _ = verdict(number, path)
+        state = "right" if right else "open"
+        print(f"  {number:2}  {exercise.title:34} {exercise.minutes:3} minutes  {state}")
+
+
+def main(argv):
+    """The command: the list, or one exercise. Raises UserError; exits with 1 if it is wrong."""
+    parser = command_line.Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("number", nargs="?", type=int, help="which exercise (default: the list)")
+    parser.add_argument("--answers", type=Path, default=ANSWERS, metavar="FILE")
+    args = parser.parse_args(argv)
+    if not args.answers.is_file():
+        raise command_line.UserError(f"{args.answers}: there is no such file of answers")
+    if args.number is None:
+        return print_list(args.answers)
+    if args.number not in EXERCISES:
+        raise command_line.UserError(f"exercises are numbered 1 to {len(EXERCISES)}")
+    right, line = verdict(args.number, args.answers)
+    print(line)
+    show = EXERCISES[args.number].show
+    if show and (right or args.number in SHOWN_WHEN_WRONG):
+        with contextlib.suppress(Wrong):
+            show(Answers(args.answers))
+    if not right:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, sys.argv[1:]))

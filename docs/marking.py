@@ -1,0 +1,96 @@
+"""How an answer is marked: the reader's functions called safely, and the first difference named.
+
+    mine = Answers("docs/answers.py")
+    found = mine("dh", ...)                       what the reader's function dh returns
+    compare("dh", found, expected, (UNITS,))      raises Wrong: "dh at unit 1: yours ..."
+
+Wrong is the only exception that comes out of here; its message is one line for the reader."""
+
+import copy
+import importlib.util
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+
+class Wrong(Exception):
+    """An answer is wrong or missing; the message names the number, and where it stands."""
+
+
+class Answers:
+    """The functions of a file of answers: `mine("dh", ...)` calls its dh.
+
+    Whatever goes wrong in there becomes a Wrong of one line. Arguments are copied, so that an
+    answer that changes them spoils no later one."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        specification = importlib.util.spec_from_file_location("answers", self.path)
+        self.module = importlib.util.module_from_spec(specification)
+        self.guarded(self.path.name, specification.loader.exec_module, self.module)
+
+    def __call__(self, name, *arguments, **keywords):
+        function = getattr(self.module, name, None)
+        if function is None:
+            raise Wrong(f"{self.path.name} has no function `{name}`")
+        arguments, keywords = copy.deepcopy((arguments, keywords))
+        with np.errstate(all="ignore"):
+            answer = self.guarded(name, function, *arguments, **keywords)
+        if answer is None:
+            raise Wrong(f"{name} returns None: is there a `return`?")
+        return answer
+
+    def guarded(self, name, function, *arguments, **keywords):
+        """function(...), with any exception turned into Wrong."""
+        try:
+            return function(*arguments, **keywords)
+        except NotImplementedError as hint:
+            raise Wrong(f"{name} is still to be written. Hint: {hint}") from None
+        except Wrong:
+            raise
+        except Exception as error:
+            message = " ".join(str(error).split())
+            where = self.line_of(error)
+            raise Wrong(f"{name} raises {type(error).__name__}: {message}{where}") from None
+
+    def line_of(self, error):
+        """Where in the reader's file an exception was raised, as text."""
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
+        if isinstance(error, SyntaxError):
+            lines = [error.lineno]
+        return f" ({self.path.name}, line {lines[-1]})" if lines else ""
+
+
+def compare(name, found, expected, axes=(), tolerance=1e-6):
+    """Raise Wrong if `found` is not `expected`: at the first entry that differs, or is NaN.
+
+    axes: for each axis, what its entries are called. tolerance: absolute, and relative above 1."""
+    found = as_numbers(name, found)
+    expected = np.asarray(expected, float)
+    if found.shape != expected.shape:
+        raise Wrong(f"{name} has the shape {found.shape}, and should have {expected.shape}")
+    near = np.abs(found - expected) <= tolerance * np.maximum(1, np.abs(expected))
+    if not near.all():
+        first = tuple(np.argwhere(~near)[0])
+        names = [labels[k] for labels, k in zip(axes, first, strict=True)]
+        place = f" at {', '.join(names)}" if names else ""
+        numbers = f"yours {found[first]:.6g}, expected {expected[first]:.6g}"
+        raise Wrong(f"{name}{place}: {numbers}")
+
+
+def as_numbers(name, found):
+    """What an answer returned as an array of floats, or Wrong."""
+    try:
+        return np.asarray(found, float)
+    except (TypeError, ValueError):
+        raise Wrong(f"{name} is not a number or an array of numbers: {found!r:.60}") from None
+
+
+def pair_of(name, found):
+    """What an answer returned as two numbers, or Wrong."""
+    numbers = as_numbers(name, found)
+    if numbers.shape != (2,):
+        raise Wrong(f"{name} should be two numbers, and has the shape {numbers.shape}")
+    return numbers.tolist()
