@@ -1,0 +1,64 @@
+"""A first step before the LSTM: the simplest policy, one row of logits per edge, and nothing else.
+
+    search = LogitsReinforce(range(8), **nas_search.HYPERPARAMETERS)
+    rows = search.search(pay, samples=5000)  # (8, 5000), for pay (8, 15625)
+
+Edge t gets its operation from softmax(theta[t]), whatever was chosen before: 30 numbers, where the
+LSTM has 18,501. The loss, its derivative by the logits, Adam, the baseline and the search are those
+of controller_numpy.py, which is why this file is short: `Logits` has what `Reinforce` asks of a
+`Controller`, and the LSTM differs by what stands between dlogits and theta. docs/beyond.md says
+what the LSTM buys.
+
+    letter   meaning                                          shape            here
+    N        runs in lockstep                                                  16
+    S, K     steps = edges of a cell; operations                               6, 5
+    theta    the logits of each run, in one row               (N, S K)
+    p        probability of each operation                    (N, S, K)
+    a        chosen operations, one cell per run              (N, S)
+    A, E, w  advantage; entropy of a step, and its weight     (N,), (N, S), ()
+
+Such a table is the policy of NATS-Bench's own REINFORCE (Dong et al. 2021). Left out: any choice
+that depends on another."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from controller_numpy import Adam, K, Reinforce, S, log_softmax
+
+
+class Logits:
+    """N policies over cells, without memory; logits is a view into theta, dlogits into grad."""
+
+    def __init__(self, N):
+        self.theta = np.zeros((N, S * K))  # softmax(0): every cell is as likely
+        self.grad = np.zeros((N, S * K))
+        self.logits = self.theta.reshape(N, S, K)
+        self.dlogits = self.grad.reshape(N, S, K)
+
+    def sample(self, noise):
+        """Draw one cell per run, a (N, S), from Gumbel noise (N, S, K), as the LSTM does."""
+        self.a = (self.logits + noise).argmax(axis=2)
+        return self.a
+
+    def gradient(self, advantage, entropy_weight):
+        """Gradient of -A log P(cell) - w sum_t E_t for the cells just sampled: `grad` (N, S K)."""
+        A = advantage[:, None, None]  # (N, 1, 1)
+        log_p = log_softmax(self.logits)  # (N, S, K)
+        p = np.exp(log_p)
+        E = -(p * log_p).sum(axis=2, keepdims=True)  # (N, S, 1)
+        one_hot = np.eye(K)[self.a]  # (N, S, K)
+        self.dlogits[:] = A * (p - one_hot) + entropy_weight * p * (log_p + E)
+        return self.grad
+
+
+class LogitsReinforce(Reinforce):
+    """Searches in lockstep with a table of logits; `hidden` is not used, for it has no units."""
+
+    def __init__(self, seeds, hidden, learning_rate, entropy_weight, baseline_decay):
+        super().__init__(seeds, 1, learning_rate, entropy_weight, baseline_decay)
+        self.controller = Logits(len(seeds))
+        self.adam = Adam(self.controller.theta, learning_rate)
