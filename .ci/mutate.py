@@ -1,114 +1,243 @@
-"""Plants bugs one at a time and counts how many the tests catch. For developers; takes a while.
+"""Plants bugs, one at a time, and counts how many the tests catch. For developers.
 
-    python .ci/mutate.py                            all of them, 2 at a time
-    python .ci/mutate.py nas_reward.py --every 5    every fifth bug in one file
+    python .ci/mutate.py                           all files; about an hour on two cores
+    python .ci/mutate.py claims.py nas_search.py   some of them
+    python .ci/mutate.py claims.py --every 5       every fifth bug
 
-A bug is one changed operator, comparison, number, sign or condition, or one statement left out.
-Survivors are printed as they are found: file, line, and the line with the bug in it.
-"""
+A bug is one operator, comparison, sign or number changed, or one statement left out. Survivors are
+printed as they are found: file, line, and the line with the bug in it. A bug that makes the tests
+take three times as long is caught, too, but is counted apart: it may run for ever.
+
+The tests stop at the first that fails, and the sections of test_all.py that are about the file come
+first. Left out are sections that are about none of these files, and bugs in what is only text."""
 
 import argparse
 import ast
+import contextlib
 import os
+import queue
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = {  # file -> the functions and classes to plant bugs in (all if empty)
-    "nas_reward.py": (),
-    "nas_benchmark.py": (),
-    "controller_numpy.py": (),
-    "claims.py": (),
-    "run_experiment.py": (
-        *("search", "search_in_parallel", "run_searches", "choose_target", "cell_facts"),
-        *("best_under", "optimum_of", "best_found_by", "print_window", "print_ledger"),
-    ),
+AT_ONCE = 2  # each with a copy of the project of its own
+FILES = {  # file: the section of test_all.py that is about it
+    "nas_reward.py": "I",
+    "nas_benchmark.py": "V",
+    "controller_plain.py": "II",
+    "controller_numpy.py": "II",
+    "claims.py": "IV",
+    "nas_search.py": "IV",
+    "surrogate.py": "V",
+    "run_experiment.py": "VI",
 }
+SECTIONS = ("I", "II", "III", "IV", "V", "VI")  # those that are about one of FILES
+LEFT_OUT = ("experiment", "draw", "heading", "main")  # functions that only call others, or speak
+
+
+# --- Bugs -------------------------------------------------------------------------------------
+
 SWAPS = {
-    **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult},
-    **{ast.FloorDiv: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd},
-    **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt},
-    **{ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In},
-    **{ast.And: ast.Or, ast.Or: ast.And, ast.Is: ast.IsNot, ast.IsNot: ast.Is},
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.USub: ast.UAdd,
+    ast.Not: ast.UAdd,
+    ast.Invert: ast.UAdd,
 }
-NAMES = {"max": "min", "min": "max", "maximum": "minimum", "minimum": "maximum", "argmax": "argmin"}
+NAMES = {
+    "max": "min",
+    "min": "max",
+    "maximum": "minimum",
+    "minimum": "maximum",
+    "argmax": "argmin",
+    "argmin": "argmax",
+}
 
 
-def bugs(tree):
-    """All bugs of a node and what is below it: functions that plant and remove one each."""
-    for node in ast.walk(tree):
-        for field in ("op", "ops"):
-            operators = getattr(node, field, None)
-            for k, operator in enumerate(operators if isinstance(operators, list) else [operators]):
-                if type(operator) in SWAPS:
-                    new = SWAPS[type(operator)]()
-                    value = [*operators[:k], new, *operators[k + 1 :]] if field == "ops" else new
-                    yield node.lineno, node, field, value
-        if isinstance(node, ast.UnaryOp) and not isinstance(node.operand, ast.Constant):
-            yield node.lineno, node, "op", ast.UAdd()
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            yield (
-                node.lineno,
-                node,
-                "value",
-                node.value + 1 if type(node.value) is int else node.value * 1.1 or 0.1,
-            )
-        if isinstance(node, ast.Name) and node.id in NAMES:
-            yield node.lineno, node, "id", NAMES[node.id]
-        if isinstance(node, ast.Attribute) and node.attr in NAMES:
-            yield node.lineno, node, "attr", NAMES[node.attr]
-        for field in ("body", "orelse"):
-            statements = getattr(node, field, None)
-            for k, statement in enumerate(statements if isinstance(statements, list) else []):
-                call = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
-                put = isinstance(statement, ast.Assign) and isinstance(
-                    statement.targets[0], ast.Subscript
-                )
-                if call or put or isinstance(statement, (ast.AugAssign, ast.Raise, ast.Continue)):
-                    value = [*statements[:k], ast.Pass(), *statements[k + 1 :]]
-                    yield statement.lineno, node, field, value
+def changes(node):
+    """(line number, field, new value) for each bug that fits into one node of a syntax tree."""
+    operator = type(getattr(node, "op", None))
+    if operator in SWAPS and not is_constant(node):
+        yield node.lineno, "op", SWAPS[operator]()
+    if isinstance(node, ast.Compare):
+        for k, comparison in enumerate(node.ops):
+            yield node.lineno, "ops", replaced(node.ops, k, SWAPS[type(comparison)]())
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        yield node.lineno, "value", node.value + 1
+    if isinstance(node, ast.Constant) and type(node.value) is float:
+        yield node.lineno, "value", node.value * 1.1 or 0.1
+    for field in ("id", "attr"):
+        if getattr(node, field, None) in NAMES:
+            yield node.lineno, field, NAMES[getattr(node, field)]
+    for field in ("body", "orelse"):
+        statements = getattr(node, field, None)
+        if isinstance(statements, list):
+            for k, statement in enumerate(statements):
+                if can_go(statement):
+                    yield statement.lineno, field, replaced(statements, k, ast.Pass())
 
 
-def mutants(file, only):
-    """(file, line number, source with one bug) for each bug."""
+def is_constant(node):
+    """Whether a node is a number with a sign: the number is changed instead."""
+    return isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant)
+
+
+def replaced(values, k, value):
+    """A copy of a list with another value at place k."""
+    return [*values[:k], value, *values[k + 1 :]]
+
+
+def can_go(statement):
+    """Whether a program is left without this statement: a call, an item set, +=, raise."""
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Call)
+    if isinstance(statement, ast.Assign):
+        return isinstance(statement.targets[0], (ast.Subscript, ast.Attribute))
+    return isinstance(statement, (ast.AugAssign, ast.Raise, ast.Continue))
+
+
+def nodes(node):
+    """A node and all below it, but for what stands in f-strings: numbers there are layout."""
+    if not isinstance(node, ast.JoinedStr):
+        yield node
+        for child in ast.iter_child_nodes(node):
+            yield from nodes(child)
+
+
+def mutants(file):
+    """(line number, source) of a file with one bug, for each bug."""
     tree = ast.parse((ROOT / file).read_text())
-    tops = [n for n in tree.body if not only or getattr(n, "name", None) in only]
-    # numbers in f-strings are layout
-    layout = {id(n) for j in ast.walk(tree) if isinstance(j, ast.JoinedStr) for n in ast.walk(j)}
-    for top in tops:
-        for line, node, field, value in bugs(top):
-            if id(node) not in layout:
+    for top in tree.body:
+        if getattr(top, "name", None) in LEFT_OUT:
+            continue
+        for node in nodes(top):
+            for line, field, value in changes(node):
                 old = getattr(node, field)
                 setattr(node, field, value)
-                yield file, line, ast.unparse(ast.fix_missing_locations(tree))
+                yield line, ast.unparse(ast.fix_missing_locations(tree))
                 setattr(node, field, old)
 
 
-def caught(mutant):
-    """Whether the suite notices one mutant, in a copy of the project."""
-    file, _, source = mutant
-    with tempfile.TemporaryDirectory() as folder:
-        copy_to = Path(folder) / "main"
-        ignore = shutil.ignore_patterns(".git", ".venv", "results", "__pycache__")
-        shutil.copytree(ROOT, copy_to, ignore=ignore)
-        (copy_to / file).write_text(source)
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        command += [
-            "-k",
-            "not (tables or bench201 or natsbench or downloads or two_runs or readme)",
-        ]
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        try:
-            done = subprocess.run(
-                command, cwd=copy_to, capture_output=True, timeout=300, env=environment
-            )
-        except subprocess.TimeoutExpired:
-            return True
-        return done.returncode != 0
+def changed_line(file, source):
+    """The first line of `source`, which has a bug, that the file as it is does not have."""
+    original = ast.unparse(ast.parse((ROOT / file).read_text())).splitlines()
+    differ = [new for old, new in zip(original, source.splitlines(), strict=False) if old != new]
+    return differ[0].strip() if differ else ""
+
+
+# --- Tests ------------------------------------------------------------------------------------
+
+
+def tests_for(file):
+    """The tests to run, those of the section about this file first."""
+    source = (ROOT / "test_all.py").read_text()
+    section = None
+    found = {name: [] for name in SECTIONS}
+    for line in source.splitlines():
+        heading = re.match(r"# --- (\w+)\.? ", line)
+        if heading:
+            section = heading[1]
+        test = re.match(r"def (test_\w+)", line)
+        if test and section in found:
+            found[section].append(f"test_all.py::{test[1]}")
+    if not all(found.values()):
+        sys.exit(f"test_all.py lacks one of the sections {', '.join(SECTIONS)}")
+    return found.pop(FILES[file]) + [test for tests in found.values() for test in tests]
+
+
+def passes(folder, tests, limit_s=600):
+    """Whether these tests pass in a copy of the project; None if they take longer than limit_s."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        return process.wait(limit_s) == 0
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers, too
+        process.wait()
+
+
+def copies(folder):
+    """A queue of AT_ONCE copies of the project, compiled, so that only the bug is compiled anew."""
+    free = queue.Queue()
+    for k in range(AT_ONCE):
+        path = Path(folder) / str(k)
+        ignored = shutil.ignore_patterns(".*", "results", "cache", "__pycache__")
+        shutil.copytree(ROOT, path, ignore=ignored)
+        command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "test_all.py"]
+        subprocess.run(command, cwd=path, stdout=subprocess.DEVNULL, check=True)
+        for file in FILES:
+            for compiled in (path / "__pycache__").glob(f"{Path(file).stem}.*"):
+                compiled.unlink()
+        free.put(path)
+    return free
+
+
+def survey(file, every, free):
+    """Plant the bugs in one file; returns how many were planted, survived, and timed out."""
+    tests = tests_for(file)
+    original = (ROOT / file).read_text()
+
+    def outcome(source, limit_s=600):
+        folder = free.get()
+        (folder / file).write_text(source)
+        passed = passes(folder, tests, limit_s)
+        (folder / file).write_text(original)
+        free.put(folder)
+        return passed
+
+    start = time.perf_counter()
+    if not outcome(ast.unparse(ast.parse(original))):
+        sys.exit(f"the tests fail without a bug in {file}, just printed anew; mend that first")
+    limit_s = 10 + 3 * (time.perf_counter() - start)
+    planted = list(mutants(file))[::every]
+    survived = timed_out = 0
+    start = time.perf_counter()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = pool.map(lambda bug: outcome(bug[1], limit_s), planted)
+        for k, ((line, source), passed) in enumerate(zip(planted, outcomes, strict=True), 1):
+            timed_out += passed is None
+            if passed:
+                survived += 1
+                print(f"survived  {file}:{line}  {changed_line(file, source)}", flush=True)
+            if k % 50 == 0 or k == len(planted):
+                seconds = (time.perf_counter() - start) / k
+                print(f"{file}: {k} of {len(planted)}, {seconds:.1f} s each", flush=True)
+    return len(planted), survived, timed_out
 
 
 def main():
@@ -116,28 +245,12 @@ def main():
     parser.add_argument("files", nargs="*", default=list(FILES), help="default: all")
     parser.add_argument("--every", type=int, default=1, help="only every Nth bug")
     args = parser.parse_args()
-    total = survived = 0
-    for file in args.files:
-        if caught((file, 0, ast.unparse(ast.parse((ROOT / file).read_text())))):
-            sys.exit(f"the tests fail with no bug in {file}, just printed anew; mend that first")
-        chosen = list(mutants(file, FILES[file]))[:: args.every]
-        original = ast.unparse(ast.parse((ROOT / file).read_text())).splitlines()
-        with ThreadPoolExecutor(2) as pool:
-            for (_, line, source), found in zip(chosen, pool.map(caught, chosen), strict=True):
-                if not found:
-                    changed = [
-                        new
-                        for old, new in zip(original, source.splitlines(), strict=False)
-                        if old != new
-                    ]
-                    print(
-                        f"survived  {file}:{line}  {changed[0].strip() if changed else ''}",
-                        flush=True,
-                    )
-                    survived += 1
-        total += len(chosen)
-        print(f"{file}: {len(chosen)} bugs planted", flush=True)
-    print(f"{total - survived} of {total} caught ({(total - survived) / total:.1%})")
+    with tempfile.TemporaryDirectory() as folder:
+        free = copies(folder)
+        counts = [survey(file, args.every, free) for file in args.files]
+    planted, survived, timed_out = map(sum, zip(*counts, strict=True))
+    caught = planted - survived
+    print(f"{caught} of {planted} caught ({caught / planted:.1%}), {timed_out} by taking too long")
 
 
 if __name__ == "__main__":
