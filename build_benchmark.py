@@ -16,7 +16,6 @@ import bz2
 import csv
 import hashlib
 import multiprocessing
-import os
 import sys
 import time
 import urllib.request
@@ -28,8 +27,18 @@ import numpy as np
 
 import nas_benchmark
 import surrogate
-from command_line import Parser, UserError, progress, reading, run, whole_files
-from nas_benchmark import DATA, N_CELLS, Benchmark, load_plain
+from command_line import (
+    Parser,
+    UserError,
+    leave_signals_to_the_parent,
+    memory_gb,
+    progress,
+    reading,
+    run,
+    small_file,
+    whole_files,
+)
+from nas_benchmark import DATA, MOST_BYTES, N_CELLS, Benchmark, checked_column, load_plain
 
 # dataset -> how the public CSV begins the name of its column
 DATASETS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "ImageNet16-120": "ImageNet"}
@@ -68,7 +77,9 @@ CSV_REPOSITORY = "v-tao/nats-bench-landscape/b307ae5fe6e8d7043cd4fe7d1c353228827
 LATENCY_REPOSITORY = "HayeonLee/HELP/45f70eb92d0d735970a33b608d1544ad3c52f285/data/nasbench201"
 SERVER = "https://raw.githubusercontent.com"
 CACHE = DATA / "cache"  # holds what a --from folder holds
-TIMEOUT_S = 30
+TIMEOUT_S = 30  # without any byte
+LONGEST_S = 600  # for a whole file
+MOST_DOWNLOAD = 20_000_000  # bytes; the largest, the CSV, has 3 MB
 
 
 def devices():
@@ -78,7 +89,14 @@ def devices():
 
 
 def sha256_of(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    """The SHA-256 of a file of any size, or None if it is not there."""
+    if not path.is_file():
+        return None
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for chunk in iter(partial(file.read, 1 << 20), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def fetch(folder, repository, name, sha256):
@@ -100,17 +118,32 @@ def fetch(folder, repository, name, sha256):
     return path
 
 
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Lets a redirect be an error: the files stand where they stand."""
+
+    def redirect_request(self, *_):
+        return None
+
+
 def download(url):
-    """The bytes behind `url`, with a bar of progress."""
+    """The bytes behind `url`, with a bar of progress; ValueError if too many, or too slow."""
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("not an address in the web")
     start = time.perf_counter()
     chunks = []
     received = 0
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:
+    opener = urllib.request.build_opener(NoRedirects)
+    with opener.open(url, timeout=TIMEOUT_S) as reply:
         size = int(reply.headers["Content-Length"] or 0)  # 0: the server does not say
-        for chunk in iter(partial(reply.read, 1 << 16), b""):
+        for chunk in iter(partial(reply.read1, 1 << 16), b""):
             chunks.append(chunk)
             received += len(chunk)
-            progress(received, max(size, received), time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            if max(size, received) > MOST_DOWNLOAD:
+                raise ValueError(f"it has more than {MOST_DOWNLOAD:,} bytes")
+            if seconds > LONGEST_S:
+                raise ValueError(f"only {received:,} bytes came in {LONGEST_S} s")
+            progress(received, max(size, received), seconds)
     if received < size:
         raise ValueError(f"{received:,} of {size:,} bytes arrived")
     return b"".join(chunks)
@@ -130,7 +163,10 @@ def list_devices(folder):
 
 def read_accuracy(path, dataset):
     """From the CSV: the row of each NAS-Bench-201 index (list), and accuracy (15625,) by row."""
-    with reading(path, "table of NAS-Bench-201", "fetch it again"), open(path) as file:
+    with (
+        reading(path, "table of NAS-Bench-201", "fetch it again"),
+        open(path, encoding="utf-8") as file,
+    ):
         lines = list(csv.DictReader(file))
         rows = [row_of(line["ArchitectureString"]) for line in lines]
         percent = [float(line[f"{DATASETS[dataset]}TestAccuracy200Epochs"]) for line in lines]
@@ -139,9 +175,12 @@ def read_accuracy(path, dataset):
 
 def read_latency(path):
     """Latency (15625,) in ms by NAS-Bench-201 index: the zip that torch.save makes of a list."""
-    with reading(path, "latency of all cells", "fetch it again"), zipfile.ZipFile(path) as file:
-        (member,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
-        return by_row(range(N_CELLS), load_plain(file.open(member)))
+    with (
+        reading(path, "latency of all cells", "fetch it again"),
+        zipfile.ZipFile(small_file(path, MOST_BYTES)) as file,
+    ):
+        (name,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
+        return checked_column("latency", load_plain(file.open(name)))
 
 
 def build_tables(folder, device, dataset):
@@ -209,7 +248,10 @@ def read_natsbench_cell(path, dataset="cifar100"):
 def row_and_numbers(path, dataset):
     """(row, accuracy in 0..1, latency in ms) in NATS-Bench's file of one cell."""
     last = "ori-test@199" if dataset == "cifar10" else "x-test@199"
-    with reading(path, "cell of NATS-Bench", "unpack the folder again"), bz2.open(path) as file:
+    with (
+        reading(path, "cell of NATS-Bench", "unpack the folder again"),
+        bz2.open(small_file(path, MOST_BYTES)) as file,
+    ):
         info = load_plain(file, ALLOWED)["200"]
         trials = [info["all_results"][dataset, seed] for seed in info["dataset_seed"][dataset]]
         percent = np.mean([trial["eval_acc1es"][last] for trial in trials])
@@ -222,7 +264,7 @@ def build_natsbench(folder, dataset):
     paths = [folder / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
     start = time.perf_counter()
     cells = []
-    with multiprocessing.Pool() as pool:
+    with multiprocessing.Pool(initializer=leave_signals_to_the_parent) as pool:
         for cell in pool.imap(partial(row_and_numbers, dataset=dataset), paths, chunksize=16):
             cells.append(cell)
             progress(len(cells), N_CELLS, time.perf_counter() - start)
@@ -253,7 +295,7 @@ MEMORY_PER_SIZE = 6  # 28 GB for the 4.7 GB of v1_1, says github.com/D-X-Y/AutoD
 def build_nasbench201(path, dataset, force=False, trust=False):
     """The Benchmark in an official .pth file, by the API; its code runs only if you `trust` it."""
     needed = MEMORY_PER_SIZE * path.stat().st_size / 1e9
-    present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    present = memory_gb()
     print(f"loading {path} takes about {needed:.1f} of {present:.1f} GB of memory", flush=True)
     if present < needed and not force:
         raise UserError("too little memory; --force tries, and the natsbench source needs 0.5 GB")
@@ -347,8 +389,10 @@ def build(argv):
     args = parse(argv)
     if args.source == "tables" and args.list:
         return list_devices(args.folder)
-    benchmark = args.build(args)
     out = args.out or DATA / args.file.format(**vars(args))
+    if out.is_dir():
+        raise UserError(f"--out {out} is a folder: name the file to write")
+    benchmark = args.build(args)
     nas_benchmark.save(benchmark, out)
     print(benchmark)
     print(f"  written  {out}")

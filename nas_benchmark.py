@@ -29,8 +29,11 @@ row, and its provenance. A pickle can run code when it is read; `load` refuses o
 whatever else is not exactly a benchmark. Left out: training networks. Every accuracy here was
 looked up, measured or fitted beforehand."""
 
+import io
 import itertools
+import math
 import pickle
+import pickletools
 import re
 import textwrap
 from dataclasses import dataclass
@@ -38,7 +41,7 @@ from pathlib import Path
 
 import numpy as np
 
-from command_line import reading, whole_files
+from command_line import reading, small_file, whole_files
 
 # --- The search space -------------------------------------------------------------------------
 
@@ -86,6 +89,11 @@ def live_edges(cells):
 DATA = Path(__file__).resolve().parent / "data"
 SURROGATE = DATA / "nasbench201_cifar100_surrogate.pkl"  # ships with the project
 OFFICIAL = DATA / "nasbench201_cifar100.pkl"  # the user's own, made by build_benchmark.py
+LEAST_MS = 1e-4  # latencies beyond are not plausible: the public tables have 0.003 to 99 ms
+MOST_MS = 1e6
+MOST_FACTS = 50  # in a provenance
+MOST_LETTERS = 300  # in a fact
+MOST_IN_NAME = 80  # which is a title in figures
 PROVENANCE = (
     "name",
     "source",
@@ -105,7 +113,8 @@ PROVENANCE = (
 class Benchmark:
     """Accuracy (15625,) in 0..1 and latency (15625,) in ms, by row, and where they come from.
 
-    provenance: a dict with the keys PROVENANCE. ValueError says what is wrong or implausible."""
+    provenance: a dict with the keys PROVENANCE, see `check_provenance`. This is the one place that
+    decides what a benchmark may be; ValueError says what is wrong or implausible."""
 
     accuracy: np.ndarray
     latency_ms: np.ndarray
@@ -117,11 +126,17 @@ class Benchmark:
         most = self.accuracy.max()
         if most > 1:
             raise ValueError(f"accuracy reaches {most:g}: percent? It must lie in 0..1")
-        median = np.median(self.latency_ms)
+        least, median, most = np.quantile(self.latency_ms, [0, 0.5, 1])
         if median < 0.5:
             raise ValueError(f"the median latency is {median:g} ms: seconds?")
-        if not set(PROVENANCE) <= set(dict(self.provenance)):
+        if least < LEAST_MS or most > MOST_MS:
+            limits = f"{LEAST_MS:g}..{MOST_MS:,.0f}"
+            raise ValueError(f"latency_ms must lie in {limits}, not {least:g}..{most:g}")
+        check_provenance(self.provenance)
+        if not set(PROVENANCE) <= set(self.provenance):
             raise ValueError(f"its provenance lacks one of {', '.join(PROVENANCE)}")
+        if type(self.name) is not str or len(self.name) > MOST_IN_NAME:
+            raise ValueError(f"its name is not a text of at most {MOST_IN_NAME} letters")
 
     @property
     def name(self):
@@ -135,8 +150,10 @@ class Benchmark:
 
 def checked_column(key, values):
     """A list of 15,625 positive, finite numbers as an array (15625,), or ValueError."""
-    values = np.array(values)
-    if values.shape != (N_CELLS,) or values.dtype.kind not in "if":
+    if isinstance(values, list) and set(map(type, values)) <= {int, float}:
+        values = np.array(values)
+    shape = getattr(values, "shape", None)
+    if shape != (N_CELLS,) or values.dtype.kind not in "if":
         raise ValueError(f"{key} is not a list of {N_CELLS:,} numbers")
     good = np.isfinite(values) & (values > 0)
     if not good.all():
@@ -145,13 +162,39 @@ def checked_column(key, values):
     return values.astype(float)
 
 
+def check_provenance(facts, nested=False):
+    """ValueError unless `facts` is a dict of short, printable texts and of finite numbers.
+
+    One level of such dicts may stand inside."""
+    if type(facts) is not dict or len(facts) > MOST_FACTS:
+        raise ValueError(f"its provenance is not a dict of at most {MOST_FACTS} entries")
+    for key, value in facts.items():
+        if type(value) is dict and not nested:
+            check_provenance(value, nested=True)
+        elif type(key) is not str or not (can_be_shown(key) and can_be_shown(value)):
+            rule = "short, printable texts and finite numbers only"
+            raise ValueError(f"its provenance may hold {rule}, unlike {key!r:.40}")
+
+
+def can_be_shown(value):
+    """Whether `value` is a short, printable text, a finite number, or None."""
+    if type(value) is str:
+        return value.isprintable() and len(value) <= MOST_LETTERS
+    if type(value) is float:
+        return math.isfinite(value)
+    return value is None or type(value) in (int, bool)
+
+
 def load(path=None):
     """The benchmark in a file, else the official one if you made it, else the surrogate.
 
     Raises UserError, which says what is wrong."""
-    path = path or (OFFICIAL if OFFICIAL.exists() else SURROGATE)
-    advice = "make it anew with build_benchmark.py"
-    with reading(path, "benchmark file", advice), open(path, "rb") as file:
+    if path is None:
+        path = OFFICIAL if OFFICIAL.exists() else SURROGATE
+    with (
+        reading(path, "benchmark file", "make it anew with build_benchmark.py"),
+        open(small_file(path, MOST_BYTES), "rb") as file,
+    ):
         return Benchmark(**load_plain(file))
 
 
@@ -169,11 +212,22 @@ def save(benchmark, path):
 
 # --- Pickles that cannot run code -------------------------------------------------------------
 
+MOST_BYTES = 1_000_000  # of a pickle; ours have 0.3 MB
+# The opcodes of dict, list, str, bool, int, float and None.
+PLAIN = """
+    PROTO FRAME STOP MARK MEMOIZE BINPUT BINGET EMPTY_DICT SETITEM SETITEMS EMPTY_LIST
+    APPEND APPENDS SHORT_BINUNICODE BINUNICODE NONE NEWTRUE NEWFALSE
+    BININT BININT1 BININT2 BINFLOAT
+"""
+# What it takes besides to make what is `allowed`.
+CALLS = """
+    GLOBAL STACK_GLOBAL REDUCE BUILD LONG_BINGET
+    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 SHORT_BINBYTES
+"""
+
 
 class PlainUnpickler(pickle.Unpickler):
-    """Reads dict, list, str, int and float; refuses a pickle that refers to anything else.
-
-    Unless that is in `allowed`, {(module, name): what to use instead}."""
+    """Refuses a pickle that refers to anything but `allowed`, {(module, name): what to use}."""
 
     def __init__(self, file, allowed):
         super().__init__(file)
@@ -186,5 +240,15 @@ class PlainUnpickler(pickle.Unpickler):
 
 
 def load_plain(file, allowed=()):
-    """What a pickle of plain data holds, by PlainUnpickler; ValueError if it is not one."""
-    return PlainUnpickler(file, allowed).load()
+    """What a pickle of plain data holds; ValueError if it is not one.
+
+    Its opcodes are read before they are obeyed, for some run code, and others ask for gigabytes.
+    What is built can refer to itself: check the type of each part before you go into it."""
+    content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
+    known = set((PLAIN + CALLS if allowed else PLAIN).split())
+    for opcode, _, _ in pickletools.genops(content):
+        if opcode.name not in known:
+            raise ValueError(f"it holds {opcode.name}, and may contain plain data only")
+    return PlainUnpickler(io.BytesIO(content), allowed).load()

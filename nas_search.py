@@ -11,7 +11,6 @@ Uniform random search, "random", draws as many networks from a stream of its own
 import contextlib
 import multiprocessing
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from claims import SAMPLES, WINDOW
-from command_line import UserError
+from command_line import UserError, leave_signals_to_the_parent
 from controller_numpy import Reinforce
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
 from nas_reward import REWARDS
@@ -63,6 +62,10 @@ class Problem:
             name: reward(benchmark.accuracy, benchmark.latency_ms, target_ms)
             for name, reward in rewards.items()
         }
+
+    def __getstate__(self):
+        """What a worker process is sent: all but the functions, for a lambda cannot be sent."""
+        return self.__dict__ | {"rewards": None}
 
     def facts(self, row):
         """What to know of one cell, by row, as a dict."""
@@ -275,6 +278,20 @@ def timed(seconds, what):
     seconds[what] = time.perf_counter() - start
 
 
+# --- Memory -----------------------------------------------------------------------------------
+
+# Measured: 400 to 1,600 searches, and 40 x 20,000 networks; all but Python itself.
+BYTES_PER_SEARCH = 750_000  # mostly the exact policy over all cells, and what is computed from it
+BYTES_PER_NETWORK = 30
+
+
+def needed_gb(rewards, seeds, samples):
+    """About how much memory so many rewards, seeds, and samples take, in GB, random search too."""
+    searches = rewards * seeds
+    networks = (searches + seeds) * samples
+    return (BYTES_PER_SEARCH * searches + BYTES_PER_NETWORK * networks) / 1e9
+
+
 # --- Worker processes -------------------------------------------------------------------------
 
 
@@ -295,17 +312,17 @@ def receive(receiver):
     """A worker's next Window; UserError if the worker has died."""
     try:
         return receiver.recv()
-    except EOFError:
+    except (EOFError, OSError):  # it ended before, or within, what it sent
         raise UserError("a worker process died; out of memory? Try fewer --workers") from None
 
 
 def serve(sender, receivers, *task):
     """What a worker process does: search its share of the seeds, and send each Window."""
-    # The parent handles Ctrl-C and ends the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_the_parent()
     # A forked worker holds the receiving ends as well, and could not see the parent exit.
     for receiver in receivers:
         receiver.close()
-    with contextlib.suppress(BrokenPipeError):  # the parent has exited: nothing left to do
+    # Without a parent, or without memory, there is nothing left to do; the parent will say so.
+    with contextlib.suppress(BrokenPipeError, MemoryError):
         for window in windows(*task):
             sender.send(window)

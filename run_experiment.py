@@ -17,7 +17,6 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 import gzip
 import json
-import math
 import platform
 import sys
 import time
@@ -27,18 +26,33 @@ import numpy as np
 import nas_benchmark
 import nas_reward
 from claims import MIN_PAIRS, MIN_RUNS, PAIR, SAMPLES, WINDOW, ledger, too_small
-from command_line import Parser, UserError, clear_progress, progress, run, whole_files
-from nas_benchmark import CELLS, N_CELLS, cell_to_string, string_to_cell
+from command_line import (
+    Parser,
+    UserError,
+    clear_progress,
+    memory_gb,
+    progress,
+    run,
+    whole_files,
+)
+from nas_benchmark import CELLS, MOST_MS, N_CELLS, cell_to_string, string_to_cell
 from nas_reward import REWARDS, T_MS
-from nas_search import CORES, HYPERPARAMETERS, Problem, run_searches, timed
+from nas_search import CORES, HYPERPARAMETERS, Problem, needed_gb, run_searches, timed
 
 SEEDS = 40  # the fewest at which every claim can be decided is 39
+LIMITS = dict(  # of the options: the least and the most
+    seeds=(1, 10_000),
+    first_seed=(0, 1_000_000_000),
+    samples=(1, 1_000_000),
+    workers=(1, 1_024),
+)
 SHORT_NAMES = ("none", "skip", "1x1", "3x3", "pool")  # of nas_benchmark.OPERATIONS
 
 
 def experiment(argv):
     """The whole experiment, from command line to files."""
     args = parse(argv)
+    check_memory(args)
     benchmark = nas_benchmark.load(args.benchmark)
     problem = Problem(benchmark, args.rewards, target_of(args, benchmark))
     wall_s = {}
@@ -154,10 +168,10 @@ def parse(argv):
     if parser.parse_args(argv).quick:  # it changes defaults only, so parse again
         parser.set_defaults(seeds=2, samples=1000)
     args = parser.parse_args(argv)
-    at_least = dict(seeds=1, first_seed=0, samples=1, workers=1)
-    for name, least in at_least.items():
-        if getattr(args, name) < least:
-            raise UserError(f"--{name.replace('_', '-')} must be at least {least}")
+    for name, (least, most) in LIMITS.items():
+        if not least <= getattr(args, name) <= most:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} must be at least {least} and at most {most:,}")
     args.rewards = args.rewards.split(",")
     known = set(args.rewards) <= set(REWARDS)
     if not known or len(set(args.rewards)) < len(args.rewards):
@@ -167,13 +181,25 @@ def parse(argv):
     return args
 
 
+def check_memory(args):
+    """Say how much memory this takes, if it is much; UserError if this machine has less."""
+    needed = needed_gb(len(args.rewards), args.seeds, args.samples)
+    present = memory_gb()
+    message = f"this takes about {needed:.1f} of {present:.1f} GB of memory"
+    if needed > present:
+        raise UserError(f"{message}: ask for fewer --seeds or --samples")
+    if needed > 1:
+        print(message)
+
+
 def target_of(args, benchmark):
     """T in ms: the quantile of the benchmark's latency, or --target-ms. Raises UserError."""
     target_ms = args.target_ms
     if args.target_quantile is not None:
         target_ms = float(np.quantile(benchmark.latency_ms, args.target_quantile))
-    if not 1 < target_ms < math.inf:
-        raise UserError(f"T must be above 1 ms, not {target_ms:g} ms: it is Eq. 4's base")
+    if not 1 < target_ms <= MOST_MS:
+        limits = f"above 1 ms, as it is Eq. 4's base, and at most {MOST_MS:,.0f} ms"
+        raise UserError(f"T must be {limits}, not {target_ms:g} ms")
     return target_ms
 
 
@@ -313,8 +339,8 @@ def write_samples(path, runs):
             pay = [""] * N_CELLS
             if name in runs.problem.pay:
                 pay = runs.problem.pay[name].tolist()
-            for seed, rows in zip(runs.seeds, drawn.tolist(), strict=True):
-                for n, row in enumerate(rows, 1):
+            for seed, rows in zip(runs.seeds, drawn, strict=True):
+                for n, row in enumerate(rows.tolist(), 1):
                     file.write(f"{name},{seed},{n},{facts[row]},{pay[row]}\n".encode())
 
 
