@@ -525,7 +525,7 @@ def test_the_users_own_table_comes_first(tmp_path, monkeypatch):
 
 def test_provenance_as_printed():
     """Catches lines too long for a terminal, and pages of hashes."""
-    facts = SURROGATE.provenance | {"how": "word " * 40, "sha256": ["0" * 64]}
+    facts = SURROGATE.provenance | {"how": "word " * 40, "sha256": {"a.csv": "0" * 64}}
     lines = str(nas_benchmark.Benchmark(ACCURACY, LATENCY_MS, facts)).splitlines()
     assert lines[0] == f"  name     {SURROGATE.name}"
     assert max(map(len, lines)) <= 100
