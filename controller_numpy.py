@@ -24,8 +24,8 @@ single search, drop the letter N.
     z        x W: four blocks of H columns, for i, f, g, o    (N, S, 4H)
     i f o    input, forget and output gate, 0..1              (N, S, H) each
     g        candidate for the cell state, -1..1              (N, S, H)
-    c        cell state; c[:, t+1] follows c[:, t]            (N, S+1, H)
-    h        hidden state; kept in x, next to the 1           (N, S+1, H)
+    c        cell state before step t; c[:, t+1] after it     (N, S+1, H)
+    h        hidden state likewise; kept in x, next to the 1  (N, S+1, H)
     Wo       weights and bias from h to the logits            (N, H+1, K)
     p        probability of each operation                    (N, S, K)
     a        chosen operations, one cell per run              (N, S)
@@ -86,7 +86,7 @@ class Controller:
         self.x = zeros(S + 1, V + H + 1)
         self.x[:, 0, START] = 1.0  # the first token
         self.x[:, :, -1] = 1.0  # what multiplies the bias
-        self.h = self.x[:, :, V:-1]  # a view; h[:, 0] and c[:, 0] are the start states, 0
+        self.h = self.x[:, :, V:-1]  # a view; h[:, 0] is the start state, 0
         self.c = zeros(S + 1, H)
         self.tanh_c = zeros(S, H)
         self.gates = zeros(S, 4 * H)  # first z, then i, f, g, o in its place
@@ -127,12 +127,12 @@ class Controller:
         x, h, c, tanh_c = self.x, self.h, self.c, self.tanh_c
         gates, logits, a = self.gates, self.logits, self.a
         for t in range(S):
-            times(x[:, t], self.W, out=gates[:, t])  # z = x W
+            gates[:, t] = times(x[:, t], self.W)  # z = x W
             i, f, g, o = self._activate(gates[:, t])  # (N, H) each
             c[:, t + 1] = f * c[:, t] + i * g  # c' = f c + i g
             tanh_c[:, t] = np.tanh(c[:, t + 1])
             h[:, t + 1] = o * tanh_c[:, t]  # h' = o tanh(c')
-            times(x[:, t + 1, V:], self.Wo, out=logits[:, t])  # logits = [h', 1] Wo
+            logits[:, t] = times(x[:, t + 1, V:], self.Wo)  # logits = [h', 1] Wo
             a[:, t] = (logits[:, t] + noise[:, t]).argmax(axis=1)
             x[:, t + 1, :V] = self.one_hot[a[:, t]]
         return a
@@ -176,7 +176,7 @@ class Controller:
         for t in reversed(range(S)):
             dh = dh_out[:, t]  # (N, H): h' feeds the logits,
             if t + 1 < S:  # and the next step: z = x W with x = [one-hot, h', 1]
-                dh = dh + (dz[:, t + 1, None] @ Wh_T)[:, 0]
+                dh = dh + times(dz[:, t + 1], Wh_T)
                 dc = dc * f[:, t + 1]  # the conveyor belt: c' feeds the next step's f c
             dc = dc + Jc[:, t] * dh  # (N, H)
             dzi[:, t] = Ji[:, t] * dc
@@ -216,9 +216,9 @@ class Controller:
         return np.exp(log_p.ravel())
 
 
-def times(x, W, out):
-    """x W, one small product per run: (N, X) and (N, X, Y) -> out (N, Y)."""
-    np.matmul(x[:, None], W, out=out[:, None])
+def times(x, W):
+    """x W, one small product per run: (N, X) and (N, X, Y) -> (N, Y)."""
+    return (x[:, None] @ W)[:, 0]
 
 
 def transposed(M):
@@ -311,9 +311,9 @@ class Reinforce:
         only the entropy bonus acts."""
         decay = self.baseline_decay
         if self.baseline is None:
-            self.baseline = np.zeros_like(R) if decay is None else R.copy()
+            self.baseline = np.zeros_like(R) if decay is None else R
         A = R - self.baseline
         gradient = self.controller.gradient(A, self.entropy_weight)
         self.adam.step(gradient)
         if decay is not None:
-            self.baseline += (1 - decay) * (R - self.baseline)
+            self.baseline = self.baseline + (1 - decay) * (R - self.baseline)
