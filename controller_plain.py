@@ -288,6 +288,7 @@ class Reinforce:
 
 # --- The lesson: the first three updates of a search ------------------------------------------
 
+# Larger steps than those of nas_search, so that each can be seen; entropy weight 0, to be simple.
 LESSON = dict(hidden=64, learning_rate=3e-3, entropy_weight=0.0, baseline_decay=0.9)
 SHORT = ("none", "skip", "1x1", "3x3", "pool")  # OPERATIONS, in few letters
 UPDATE = """

@@ -762,7 +762,9 @@ def test_lesson():
     assert proposed(percent / 100, latency_ms) == pytest.approx(R, abs=2e-4)
     assert b + A == pytest.approx(R, abs=2e-4)
     assert b[0] == R[0]
-    assert b[1:] == pytest.approx(0.9 * b[:-1] + 0.1 * R[:-1], abs=2e-4)
+    decay = plain.LESSON["baseline_decay"]
+    average = decay * b[:-1] + (1 - decay) * R[:-1]
+    assert b[1:] == pytest.approx(average, abs=2e-4)
     assert before[0] == after[0]  # A = 0: nothing is learnt
     assert A[1] < 0
     assert before[1] > after[1]
