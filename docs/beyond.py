@@ -320,9 +320,9 @@ def draw_ends(axes, pairs):
     """Per form the curve of ends; the paper's settings as large dots, their optima as crosses."""
     curves = [np.array([pair.middle(form) for pair in by_strength(pairs)]) for form in PAIR]
     for one, other in zip(*curves, strict=True):  # (3,) each
-        axes.plot([one[1], other[1]], [one[0], other[0]], color="black", lw=1.5)
+        axes.plot([one[1], other[1]], [one[0], other[0]], ls=":", color="black", lw=2.5)
     axes.lines[-1].set_label("one price, both forms")
-    axes.plot([], [], "x", color="black", ms=16, mew=5, label="best cell for the large dot's reward")
+    axes.plot([], [], "x", color="black", ms=18, mew=5, label="best cell for a large dot's reward")
     seen = [*curves]
     for form, curve, (own, pair) in zip(PAIR, curves, paper_settings(pairs), strict=True):
         tint = figures.palette(PAIR)[form]
@@ -332,7 +332,7 @@ def draw_ends(axes, pairs):
         axes.plot(seeds[:, 1], seeds[:, 0], ".", color=tint, alpha=0.5)
         axes.plot(curve[:, 1], curve[:, 0], "o-", color=tint, ms=7, label=FORMS[form])
         axes.plot(dot[1], dot[0], "o", color=tint, ms=20, mec="white", label=PAPERS[form])
-        axes.plot(cross[1], cross[0], "x", color=tint, ms=16, mew=5)
+        axes.plot(cross[1], cross[0], "x", color=tint, ms=CROSS[form], mew=5)
         seen += [[dot, cross]]
     seen = np.concatenate(seen)[:, :2]
     low = seen.min(axis=0)
@@ -348,6 +348,7 @@ def paper_settings(pairs):
 
 
 FORMS = {"mnasnet": "MnasNet's form", "proposed": "the proposed form"}
+CROSS = {"mnasnet": 24, "proposed": 14}  # both show where both are on one cell
 PAPERS = {"mnasnet": "the paper's w = -0.07", "proposed": "the paper's y = 0.1"}
 
 

@@ -33,12 +33,12 @@ from logits import LogitsReinforce
 from pages import markdown
 
 import build_benchmark
-from build_benchmark import DATASETS
-from command_line import progress, reading
+from command_line import leave_signals_to_the_parent, progress, reading
 from controller_numpy import Reinforce
-from nas_benchmark import N_CELLS, load_plain
+from nas_benchmark import N_CELLS, PlainUnpickler
 from nas_search import CORES, HYPERPARAMETERS, LOCKSTEP, WORKERS, random_search
 
+DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ImageNet16-120": "ImageNet16-120"}
 BUDGET_S = 12_000
 SEEDS = range(500)
 
@@ -73,7 +73,7 @@ def load(folder):
     """The public tables as Trained, from a folder; None downloads them. Raises UserError."""
     path = build_benchmark.fetch(folder, REPOSITORY, FILE, SHA256)
     with reading(path, "table of 12 epochs", "fetch it again"), open(path, "rb") as file:
-        cells = load_plain(file, build_benchmark.ALLOWED)
+        cells = PlainUnpickler(file, build_benchmark.ALLOWED).load()
         rows = [build_benchmark.row_of(cell["arch"]) for cell in cells]
         percent = build_benchmark.by_row(rows, [cell["valacc"] for cell in cells])
         cost_s = build_benchmark.by_row(rows, [cell["cost"] for cell in cells])
@@ -100,7 +100,7 @@ def runs_of(trained, seeds=SEEDS, rates=RATES):
     tasks = list(itertools.product(POLICIES, rates, groups))
     found = []
     start = time.perf_counter()
-    with WORKERS.Pool(CORES) as pool:
+    with WORKERS.Pool(CORES, leave_signals_to_the_parent) as pool:
         work = functools.partial(searched, valid=trained.valid, draws=draws)
         for rows in pool.imap(work, tasks):
             found.append(rows)
@@ -206,7 +206,7 @@ def results_table(lines):
     for name, line in (searches | named(lines)).items():
         cells = [f"{float(line[d]):.2f} ± {float(line[f'{d} sd']):.2f}" for d in DATASETS]
         rows.append([name, line.get("networks", ""), *cells])
-    return markdown(["search", "networks", *DATASETS], rows)
+    return markdown(["search", "networks", *DATASETS.values()], rows)
 
 
 def gains_table(lines):
@@ -221,7 +221,7 @@ def gains_table(lines):
     ):
         found = gains(choice(lines, "LSTM"), choice(lines, "table"))
         rows.append([title, *map(with_error, found)])
-    return markdown(["gain over random search", *DATASETS], rows)
+    return markdown(["gain over random search", *DATASETS.values()], rows)
 
 
 def rates_table(lines):
@@ -236,10 +236,11 @@ def rates_table(lines):
         rows.append(row)
     header = ["learning rate"]
     for policy in POLICIES:
-        header += [f"{policy}: best valid, %", *(f"{policy}: {name}" for name in DATASETS)]
+        header += [f"{policy}: best valid, %", *(f"{policy}: {name}" for name in DATASETS.values())]
     return markdown(header, rows)
 
 
 def with_error(found):
     """A gain ± its standard error."""
-    return "{:+.2f} ± {:.2f}".format(*found)
+    gain, error = found
+    return f"{round(gain, 2) + 0.0:+.2f} ± {error:.2f}"  # + 0.0: not "-0.00"
