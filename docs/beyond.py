@@ -322,9 +322,10 @@ def draw_ends(axes, pairs):
     for one, other in zip(*curves, strict=True):  # (3,) each
         axes.plot([one[1], other[1]], [one[0], other[0]], ls=":", color="black", lw=2.5)
     axes.lines[-1].set_label("one price, both forms")
-    axes.plot([], [], "x", color="black", ms=18, mew=5, label="best cell for a large dot's reward")
+    axes.plot([], [], "x", color="black", ms=18, mew=5, label="best cell of a large dot")
     seen = [*curves]
-    for form, curve, (own, pair) in zip(PAIR, curves, paper_settings(pairs), strict=True):
+    marked = paper_settings(pairs)
+    for form, curve, (own, pair) in zip(PAIR, curves, marked, strict=True):
         tint = figures.palette(PAIR)[form]
         seeds = np.array(pair.ends[own])  # (seeds, 3)
         dot = pair.middle(own)
@@ -334,12 +335,14 @@ def draw_ends(axes, pairs):
         axes.plot(dot[1], dot[0], "o", color=tint, ms=20, mec="white", label=PAPERS[form])
         axes.plot(cross[1], cross[0], "x", color=tint, ms=CROSS[form], mew=5)
         seen += [[dot, cross]]
-    seen = np.concatenate(seen)[:, :2]
-    low = seen.min(axis=0)
-    high = seen.max(axis=0)
-    margin = 0.1 * (high - low)
-    axes.set_xlim(low[1] - margin[1], high[1] + margin[1])
-    axes.set_ylim(low[0] - margin[0], high[0] + margin[0])
+    accuracy, latency_ms, _ = np.concatenate(seen).T
+    axes.set(xlim=around(latency_ms), ylim=around(accuracy))
+
+
+def around(values):
+    """Limits that show the values (n,), and a tenth more on either side."""
+    margin = 0.1 * np.ptp(values)
+    return values.min() - margin, values.max() + margin
 
 
 def paper_settings(pairs):
@@ -449,18 +452,24 @@ def published_tables(out=DOCS):
     return {
         "results": f"{protocol.results_table(lines)}\n\n{made_on}",
         "gains": protocol.gains_table(lines),
+        "differences": protocol.differences_table(lines),
         "rates": protocol.rates_table(lines),
     }
 
 
 # --- The page ---------------------------------------------------------------------------------
 
-MAKERS = {"strength": strength_tables, "asks": asks_tables, "published": published_tables}
+MAKERS = {
+    "strength": strength_tables,
+    "asks": asks_tables,
+    "published": published_tables,
+}
 
 
 def settings():
     """The hyperparameters of all searches, in words."""
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in HYPERPARAMETERS.items())
+    words = [f"{name} {value}" for name, value in HYPERPARAMETERS.items()]
+    return ", ".join(words).replace("_", " ")
 
 
 def fill(out, tables):
