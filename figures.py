@@ -19,14 +19,18 @@ their height, so that the back row can read them. Accuracy is drawn in percent.
 Left out: pyplot, but for the window. `Figure` needs no display, and starts faster."""
 
 import contextlib
+import math
 import re
 import sys
+from functools import partial
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, FancyBboxPatch, Patch
 from matplotlib.ticker import MaxNLocator
+from matplotlib.widgets import RadioButtons, Slider
 
 import nas_benchmark
 from claims import PAIR, SAMPLES, WINDOW, window_means
@@ -61,14 +65,15 @@ STYLE = {
 # Okabe and Ito's colours, which colour-blind readers can tell apart; one per reward, in order.
 COLOURS = ("#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
 GREY = "#777777"  # random search
-CELL_GREY = "#B8B8B8"  # a cell that nobody has drawn
+CELL_GREY = "#A6A6A6"  # a cell that nobody has drawn
 VERDICTS = {  # (background, text)
     "holds": ("#4A2377", "white"),
     "compatible": ("#4A2377", "white"),
     "opposite": ("#5C3A1E", "white"),
     "incompatible": ("#5C3A1E", "white"),
 }
-OPEN = ("white", "black")  # all other verdicts
+OPEN = ("none", "black")  # all other verdicts
+BLANK = dict(fc="white", ec="none", pad=2)  # behind a text that stands on a line
 
 
 def palette(names):
@@ -80,16 +85,23 @@ def palette(names):
 
 
 @contextlib.contextmanager
-def picture(path, title, rows=1, columns=1, size=SIZE, margins=(), **shared):
-    """Panels (rows, columns) to draw on; at the end they stand in `path`, under `title`."""
+def canvas(title, rows=1, columns=1, size=SIZE, margins=(), sharey="row", **shared):
+    """Panels (rows, columns) to draw on in our style, under `title`."""
+    usual = dict(left=0.08, right=0.97, top=0.85, bottom=0.11, wspace=0.08)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
-        panels = figure.subplots(rows, columns, squeeze=False, **shared)
-        usual = dict(left=0.08, right=0.97, top=0.85, bottom=0.11, wspace=0.08)
-        figure.subplots_adjust(**usual | dict(margins))
         figure.suptitle(title, y=0.97)
+        panels = figure.subplots(rows, columns, squeeze=False, sharey=sharey, **shared)
+        figure.subplots_adjust(**usual | dict(margins))
         yield panels
-        figure.savefig(path)
+
+
+@contextlib.contextmanager
+def picture(path, title, *args, **layout):
+    """The same, and at the end it stands in `path`."""
+    with canvas(title, *args, **layout) as panels:
+        yield panels
+        panels[0, 0].figure.savefig(path)
 
 
 def write_figures(folder, runs, entries):
@@ -115,11 +127,11 @@ def write_drawings(folder):
 # --- What all pictures share ------------------------------------------------------------------
 
 
-def mark_target_upright(axes, target_ms):
-    """A dashed line up the panel at LAT = T, named at its top."""
+def mark_target_upright(axes, target_ms, at=0.96):
+    """A dashed line up the panel at LAT = T, named at the height `at` (0..1)."""
     axes.axvline(target_ms, color="black", ls="--", lw=2)
-    across = axes.get_xaxis_transform()
-    axes.text(target_ms, 1.0, f" T = {target_ms:.4g} ms", transform=across, va="top", clip_on=True)
+    name = axes.text(target_ms, at, f" T = {target_ms:.4g} ms", va="center", zorder=3)
+    name.set(transform=axes.get_xaxis_transform(), clip_on=True, bbox=BLANK)
 
 
 def mark_target_across(axes, target_ms):
@@ -160,32 +172,35 @@ def fig2(path, rewards, target_ms=T_MS):
     ms = curve_ms(target_ms)
     accuracy = np.full_like(ms, CURVE_ACCURACY)
     title = "Fig. 2: rewards f and their slopes f', at accuracy 50 %"
-    margins = dict(right=0.9, wspace=0.15)
-    with picture(path, title, columns=len(rewards), margins=margins, sharey=True) as [panels]:
+    margins = dict(right=0.9, bottom=0.2, wspace=0.1)
+    with picture(path, title, columns=len(rewards), margins=margins) as [panels]:
+        figure = panels[0].figure
         right_axes = [axes.twinx() for axes in panels]
         for axes, right, name in zip(panels, right_axes, rewards, strict=True):
             reward = rewards[name]
             f = reward(accuracy, ms, target_ms)
             df = slope(reward, accuracy, ms, target_ms)
-            (solid,) = axes.plot(ms, f, color=colours[name], label="f, left scale")
-            (dotted,) = right.plot(ms, df, ":", color=colours[name], label="f', right scale")
+            axes.plot(ms, f, color=colours[name])
+            right.plot(ms, df, ":", color=colours[name])
             right.sharey(right_axes[0])
             right.spines["right"].set_visible(True)
             right.tick_params(labelright=right is right_axes[-1])
             axes.set_title(name, color=colours[name])
-            axes.set_xlabel("latency (ms)")
-            axes.legend(handles=[solid, dotted], loc="center", bbox_to_anchor=(0.5, 0.62))
+            axes.set(xlabel="latency (ms)", ymargin=0.15)
             mark_target_upright(axes, target_ms)
             mark_directions(axes, target_ms)
         panels[0].set_ylabel("reward f")
         right_axes[-1].set_ylabel("slope f', per ms")
+        solid = Line2D([], [], color="black", label="reward f, at the left")
+        dotted = Line2D([], [], ls=":", color="black", label="slope f', at the right")
+        figure.legend(handles=[solid, dotted], loc="lower center", ncols=2)
 
 
 def mark_directions(axes, target_ms):
     """The paper's arrows: A points to faster networks, B to slower ones."""
     arrow = dict(arrowstyle="->", lw=2.5)
     where = ("data", "axes fraction")
-    for text, start, end in (("A: faster", 0.9, 0.55), ("B: slower", 1.1, 1.45)):
+    for text, start, end in (("A: faster", 0.95, 0.65), ("B: slower", 1.05, 1.35)):
         middle = (start + end) / 2 * target_ms
         axes.annotate(
             "",
@@ -218,22 +233,22 @@ def fig3(path, rewards, target_ms=T_MS):
 
 
 def slopes(path, target_ms=T_MS):
-    """What one more millisecond costs under each reward, at two accuracies."""
+    """What one more millisecond costs under each reward; under the proposed, at any accuracy."""
     colours = palette(PAIR)
     ms = np.linspace(2, 1.5 * target_ms - 1, 400)
-    title = "One more millisecond: MnasNet charges fast networks, the proposed reward slow ones"
+    costs = {
+        "mnasnet, accuracy 50 %": -mnasnet_slope(0.5, ms, target_ms),
+        "mnasnet, accuracy 70 %": -mnasnet_slope(0.7, ms, target_ms),
+        "proposed, any accuracy": -proposed_slope(0.5, ms, target_ms),
+    }
+    title = "One more ms: MnasNet charges fast networks, the proposed reward slow ones"
     with picture(path, title) as [[axes]]:
-        for accuracy, style in ((0.5, ":"), (0.7, "-")):
-            for name, reward in COMPARED.items():
-                cost = -1000 * slope(reward, accuracy, ms, target_ms)
-                label = f"{name}, accuracy {accuracy:.0%}"
-                if name == "proposed":
-                    if accuracy != 0.7:
-                        continue  # the same curve, for its slope does not depend on accuracy
-                    label = f"{name}, any accuracy"
-                axes.plot(ms, cost, style, color=colours[name], label=label)
+        for label, cost in costs.items():
+            reward = label.partition(",")[0]
+            style = ":" if "50 %" in label else "-"
+            axes.plot(ms, 1000 * cost, style, color=colours[reward], label=label)
         axes.set(xlabel="latency (ms)", ylabel="reward lost per ms (thousandths)")
-        axes.set(xlim=(0, 1.5 * target_ms), ylim=(0, 20))
+        axes.set(xlim=(0, 1.5 * target_ms), ylim=(0, 340 / target_ms))
         axes.legend(loc="upper center")
         mark_target_upright(axes, target_ms)
 
@@ -241,30 +256,30 @@ def slopes(path, target_ms=T_MS):
 def table_1(path):
     """Table 1's three pairs, joined by lines: where a line rises, the second network wins."""
     colours = palette(PAIR)
-    title = "Table 1: where a line rises, the reward prefers the second network of the pair"
-    with picture(path, title, columns=2, sharey=True) as [panels]:
+    title = "Table 1: where a line rises, the reward prefers the second network"
+    with picture(path, title, columns=2) as [panels]:
         for axes, (name, reward) in zip(panels, COMPARED.items(), strict=True):
             for pair in TABLE_1:
                 accuracy, ms = np.transpose(pair["networks"])
                 R = reward(accuracy, ms)
                 axes.plot(ms, R, "o-", ms=12, color=colours[name])
-                label_pair(axes, pair, ms, R)
+                label_pair(axes, pair["case"], accuracy, ms, R)
             axes.set_title(name, color=colours[name])
-            axes.set(xlabel="latency (ms)", xmargin=0.12, ymargin=0.12)
+            axes.set(xlabel="latency (ms)", xlim=(2, 30), xticks=(8, 12, 16, 24))
         panels[0].set_ylabel("reward")
 
 
-def label_pair(axes, pair, ms, R):
-    """Name the two networks of a pair of Table 1: a1 and a2, with their accuracies."""
-    below = pair["case"] == "c"  # c1 is the same network as a1
-    for k, (accuracy, _) in enumerate(pair["networks"]):
+def label_pair(axes, case, accuracy, ms, R):
+    """Name the two networks of a pair, the first at its left, the second at its right."""
+    up = {"a": "bottom", "b": "center", "c": "top"}[case]  # a1 and c1 are the same
+    for k, (offset, side) in enumerate(((-14, "right"), (14, "left"))):
         axes.annotate(
-            f"{pair['case']}{k + 1}: {accuracy:.0%}",
+            f"{case}{k + 1}: {100 * accuracy[k]:.0f} %",
             (ms[k], R[k]),
-            xytext=(0, -14 if below else 14),
+            xytext=(offset, 0),
             textcoords="offset points",
-            ha="center",
-            va="top" if below else "bottom",
+            ha=side,
+            va=up,
         )
 
 
@@ -288,7 +303,7 @@ def fig6(path, runs, entries):
         "below the boxes: networks at or under T, the paper's and the median of ours"
     )
     margins = dict(top=0.82, bottom=0.21, wspace=0.05)
-    with picture(path, title, columns=len(counts), margins=margins, sharey=True) as [panels]:
+    with picture(path, title, columns=len(counts), margins=margins) as [panels]:
         for axes, (name, table) in zip(panels, counts.items(), strict=True):
             draw_counts(axes, table, most, row_edges, column_edges)
             for low, (paper, ours) in boxes.get(name, {}).items():
@@ -301,7 +316,7 @@ def fig6(path, runs, entries):
         panels[0].set_yticks(middles(row_edges), row_labels(row_edges))
         panels[0].set_ylabel("latency (ms)")
         write_below(panels[0], column_edges[0], "paper ", "ours ", "black", ha="right")
-        panels[0].figure.supxlabel("accuracy (%)", y=0.02)
+        panels[0].figure.supxlabel("accuracy (%)", y=0.03, fontsize=18)
 
 
 def count_networks(runs):
@@ -335,22 +350,23 @@ def paper_boxes(entries):
         if band and e["reward"]:
             low = int(band[1])
             paper = "-" if e["paper"] is None else f"{e['paper']:,}"
-            boxes.setdefault(e["reward"], {})[low] = (paper, f"{e['ours']:,.0f}")
-            boxes.setdefault("random", {})[low] = ("-", f"{e['random']:,.0f}")
+            boxes.setdefault(e["reward"], {})[low] = (paper, f"{e['ours']:,.4g}")
+            boxes.setdefault("random", {})[low] = ("-", f"{e['random']:,.4g}")
     return boxes
 
 
 def draw_counts(axes, table, most, row_edges, column_edges):
     """Shade the boxes by the square root of their counts, and write the counts on them."""
     shade = np.sqrt(table)
-    axes.pcolormesh(column_edges, row_edges, shade, cmap="Greys", vmin=0, vmax=np.sqrt(most))
+    darkest = np.sqrt(most)
+    axes.pcolormesh(column_edges, row_edges, shade, cmap="Greys", vmin=0, vmax=darkest)
     rows = middles(row_edges)
-    for row, column in zip(*np.nonzero(table >= 0.5), strict=True):
+    for row, column in zip(*np.nonzero(np.round(table)), strict=True):
         axes.text(
             column_edges[column] + 5,
             rows[row],
             f"{table[row, column]:,.0f}",
-            color="white" if shade[row, column] > 0.5 * np.sqrt(most) else "black",
+            color="white" if shade[row, column] > 0.5 * darkest else "black",
             ha="center",
             va="center",
         )
@@ -380,7 +396,7 @@ def row_labels(edges):
     lows = edges[:-1].astype(int)
     highs = edges[1:].astype(int) - 1
     return [
-        str(low) if low == high else f"{low}-{high}" for low, high in zip(lows, highs, strict=True)
+        f"{low}-{high}" if high > low else str(low) for low, high in zip(lows, highs, strict=True)
     ]
 
 
@@ -399,9 +415,12 @@ def fig7(path, runs, entries):
     colours = palette(problem.pay)
     seeds, samples = runs.rows["random"].shape
     edges = np.minimum(WINDOW * np.arange(np.ceil(samples / WINDOW) + 1), samples)
-    title = f"Fig. 7: windows of {WINDOW} networks, {seeds} runs, on {problem.benchmark.name}"
+    title = (
+        f"Fig. 7: means of windows of {WINDOW} networks, median of {seeds} runs,\n"
+        f"on {problem.benchmark.name}"
+    )
     margins = dict(top=0.83, bottom=0.21, wspace=0.16)
-    with picture(path, title, columns=2, margins=margins) as [[left, right]]:
+    with picture(path, title, columns=2, margins=margins, sharey=False) as [[left, right]]:
         for name, (accuracy, latency_ms) in runs.points().items():
             draw_windows(left, edges, 100 * window_means(accuracy), colours[name], name)
             draw_windows(right, edges, window_means(latency_ms), colours[name], name)
@@ -411,8 +430,10 @@ def fig7(path, runs, entries):
         right.set_title(f"mean latency (ms), dashed: T = {problem.target_ms:.4g} ms")
         for axes in (left, right):
             axes.set(xlabel="networks drawn", xlim=(0, samples))
-        handles, labels = right.get_legend_handles_labels()
-        left.figure.legend(handles, labels, loc="lower center", ncols=4)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+        handles, _ = right.get_legend_handles_labels()
+        handles.insert(3, Patch(color=GREY, alpha=0.3, label="10 % to 90 % of runs"))
+        left.figure.legend(handles=handles, loc="lower center", ncols=3)
 
 
 def draw_windows(axes, edges, means, colour, name):
@@ -451,9 +472,10 @@ def claims_picture(path, entries, source):
     for e in entries:
         groups.setdefault(e["unit"], []).append(e)
     sizes = [len(group) + 0.5 for group in groups.values()]
-    size = (16, max(9, 2.5 + 0.36 * len(entries)))
-    margins = dict(left=0.33, right=0.86, top=0.87, bottom=0.07, hspace=0.25)
-    title = f"The paper's claims, on {source}"
+    size = (16, max(9, 2.16 + 0.36 * len(entries)))
+    margins = dict(left=0.33, right=0.86, top=0.89, bottom=0.13, hspace=0.25)
+    runs = len(entries[0]["per_seed"])
+    title = f"The paper's claims beside {runs} runs of ours, on {source}"
     ratios = dict(height_ratios=sizes)
     with picture(path, title, len(groups), 1, size, margins, gridspec_kw=ratios) as panels:
         for [axes], (unit, group) in zip(panels, groups.items(), strict=True):
@@ -466,14 +488,47 @@ def claims_picture(path, entries, source):
             axes.tick_params(axis="y", length=0)
             axes.set_ylim(len(group) - 0.5, -0.5)
             axes.set_title(unit, loc="right", fontsize=18)
+            axes.xaxis.set_major_formatter("{x:,g}")
             axes.spines["left"].set_visible(False)
+        axes.figure.legend(handles=claim_legend(), loc="lower center", ncols=5)
+
+
+def claim_legend():
+    """What the marks of `draw_claim` mean."""
+    mark = dict(color="black", ls="none", ms=12)
+    return [
+        Line2D([], [], marker="D", mfc="none", mew=2.5, label="the paper", **mark),
+        Line2D([], [], marker="o", label="median of ours", **mark),
+        Line2D([], [], marker=">", label="at least that", **mark),
+        Line2D([], [], color="black", lw=8, alpha=0.4, label="95 % of ours"),
+        Line2D(
+            [],
+            [],
+            color=GREY,
+            marker="x",
+            ls="none",
+            ms=11,
+            mew=3,
+            label="random search",
+        ),
+    ]
 
 
 def draw_claim(axes, y, e, colour):
     """One row: 95 % range and median of our runs, the paper's number, the verdict."""
     if e["ours"] is not None:
         axes.plot([e["low"], e["high"]], [y, y], color=colour, lw=8, alpha=0.4)
+        axes.plot(
+            e["per_seed"],
+            np.full(len(e["per_seed"]), y),
+            "|",
+            color=colour,
+            ms=14,
+            mew=1,
+        )
         axes.plot(e["ours"], y, MARKERS[e["bound"]], color=colour, ms=12)
+    if e["random"] is not None:
+        axes.plot(e["random"], y, "x", color=GREY, ms=11, mew=3)
     if e["paper"] is not None:
         axes.plot(e["paper"], y, "D", color="black", mfc="none", ms=12, mew=2.5)
     background, ink = VERDICTS.get(e["verdict"], OPEN)
@@ -483,13 +538,14 @@ def draw_claim(axes, y, e, colour):
         e["verdict"],
         transform=axes.get_yaxis_transform(),
         color=ink,
-        va="center",
+        va="center_baseline",
         bbox=dict(boxstyle="round,pad=0.15", fc=background, ec=background),
     )
 
 
 # --- The landscape ----------------------------------------------------------------------------
 
+AREA = 8000  # in square points, of a dot whose cell has probability 1
 LEAST = 0.25  # this share of cells, the least accurate, lies below the pictures
 
 
@@ -504,6 +560,7 @@ def draw_cells(axes, benchmark):
         drawstyle="steps-post",
         color="black",
         lw=1.5,
+        label="Pareto front",
     )
     return cells, steps
 
@@ -520,8 +577,8 @@ def limits(benchmark):
     """(latency, accuracy) limits, ms and %, that show all but the least accurate cells."""
     lowest = np.quantile(benchmark.accuracy, LEAST)
     ms = benchmark.latency_ms[benchmark.accuracy >= lowest]
-    margin = 0.03 * np.ptp(ms)
-    x = (ms.min() - margin, ms.max() + margin)
+    width = np.ptp(ms)
+    x = (max(ms.min() - 0.13 * width, 0.5 * ms.min()), ms.max() + 0.03 * width)
     y = (100 * lowest, 100 * benchmark.accuracy.max() + 1)
     return x, y
 
@@ -531,19 +588,36 @@ def draw_landscape(axes, problem, levels, name, colour):
     draw_cells(axes, problem.benchmark)
     x, y = limits(problem.benchmark)
     ms, percent, R = reward_on_grid(problem, name)
-    lines = axes.contour(ms, percent, R, levels, colors=colour, linewidths=2)
-    axes.clabel(lines, fmt="%.2f", fontsize=17)
+    axes.contour(ms, percent, R, levels, colors=colour, linewidths=1.5)
+    best = problem.pay[name].max()
+    axes.contour(ms, percent, R, [best], colors=colour, linewidths=4.5)
+    for level in levels:
+        if R[0, 0] < level < R[-1, 0]:  # write it where its line begins
+            at = (ms[0], np.interp(level, R[:, 0], percent))
+            label_level(axes, level, at, colour)
     mark_optimum(axes, problem, name, colour)
-    mark_target_upright(axes, problem.target_ms)
+    mark_target_upright(axes, problem.target_ms, at=0.04)
     axes.set_title(name, color=colour)
     axes.set(xlim=x, ylim=y, xlabel="latency (ms)")
 
 
+def label_level(axes, level, at, colour):
+    axes.annotate(
+        f"{level:.2f}",
+        at,
+        xytext=(8, 0),
+        textcoords="offset points",
+        color=colour,
+        va="center",
+        bbox=BLANK,
+    )
+
+
 def reward_on_grid(problem, name):
-    """(ms (60,), percent (60,), R (60, 60)): what a reward pays where the landscape is drawn."""
+    """What a reward pays over the landscape: ms (120,), percent (120,), R (percent, ms)."""
     (left, right), (low, high) = limits(problem.benchmark)
-    ms = np.linspace(max(left, 0.01 * right), right, 60)
-    percent = np.linspace(low, min(high, 100), 60)
+    ms = np.linspace(left, right, 120)
+    percent = np.linspace(low, min(high, 100), 120)
     all_ms, all_percent = np.meshgrid(ms, percent)
     R = problem.rewards[name](all_percent.ravel() / 100, all_ms.ravel(), problem.target_ms)
     return ms, percent, R.reshape(all_ms.shape)
@@ -552,7 +626,7 @@ def reward_on_grid(problem, name):
 def levels_of(problem):
     """Rewards whose lines are drawn, the same for all rewards, so that panels compare."""
     grids = [reward_on_grid(problem, name)[2] for name in problem.rewards]
-    return MaxNLocator(12).tick_values(min(map(np.min, grids)), max(map(np.max, grids)))
+    return MaxNLocator(16, steps=[1, 2, 5, 10]).tick_values(np.min(grids), np.max(grids))
 
 
 def mark_optimum(axes, problem, name, colour):
@@ -567,7 +641,7 @@ def mark_optimum(axes, problem, name, colour):
         mec="black",
         mew=1.5,
         zorder=4,
-        label="the reward's best cell",
+        label="best cell, thick line: as good",
     )
 
 
@@ -580,7 +654,7 @@ def landscape(path, runs):
     title = f"All cells, and lines of equal reward, on {problem.benchmark.name}"
     margins = dict(bottom=0.19)
     columns = len(problem.pay)
-    with picture(path, title, columns=columns, margins=margins, sharey=True) as [panels]:
+    with picture(path, title, columns=columns, margins=margins) as [panels]:
         for axes, name in zip(panels, problem.pay, strict=True):
             draw_landscape(axes, problem, levels, name, colours[name])
             accuracy, latency_ms = points[name]
@@ -591,50 +665,300 @@ def landscape(path, runs):
                 ms=11,
                 color=colours[name],
                 mec="white",
-                label=f"mean of a run's last {WINDOW} networks",
+                label=f"where a run ends: mean of its last {WINDOW}",
             )
         panels[0].set_ylabel("accuracy (%)")
         handles, labels = panels[0].get_legend_handles_labels()
-        panels[0].figure.legend(handles, labels, loc="lower center", ncols=2)
+        panels[0].figure.legend(handles, labels, loc="lower center", ncols=3)
 
 
 def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMETERS):
     """A GIF of the exact policies of one search per reward: a frame per window of 250 networks.
 
     The area of a dot is its cell's probability; the cross is the policy's mean."""
-    from matplotlib.animation import PillowWriter  # here, for it takes a while to import
+    from matplotlib.animation import PillowWriter  # here, for it is slow to import
 
-    colours = palette(problem.pay)
-    table = problem.benchmark
-    levels = levels_of(problem)
     writer = PillowWriter(fps=3)
-    columns = len(problem.pay)
-    title = f"The policies of one search per reward, on {table.name}"
-    drawn = picture(path, title, columns=columns, sharey=True)
-    with drawn as [panels], writer.saving(panels[0].figure, path, dpi=60):
-        dots = {}
+    colours = palette(problem.pay)
+    levels = levels_of(problem)
+    history = {name: [] for name in problem.pay}
+    with (
+        canvas("", columns=len(problem.pay)) as [panels],
+        writer.saving(panels[0].figure, path, dpi=60),
+    ):
         for axes, name in zip(panels, problem.pay, strict=True):
             draw_landscape(axes, problem, levels, name, colours[name])
-            dots[name] = axes.scatter(
-                table.latency_ms,
-                100 * table.accuracy,
-                color=colours[name],
-                zorder=3,
-            )
         panels[0].set_ylabel("accuracy (%)")
         for window, p in enumerate(policies(problem, seed, samples, hyperparameters), start=1):
-            for name in problem.pay:
-                dots[name].set_sizes(3000 * p[name])
-            writer.grab_frame()
+            drawn = min(window * WINDOW, samples)
+            title = f"The policies after {drawn:,} networks, on {problem.benchmark.name}"
+            panels[0].figure.suptitle(title, y=0.97)
+            artists = []
+            for axes, name in zip(panels, problem.pay, strict=True):
+                history[name].append(p[name])
+                artists += draw_policy(axes, problem.benchmark, history[name], colours[name])
+            for _ in range(8 if drawn == samples else 1):  # a pause at the end
+                writer.grab_frame()
+            for artist in artists:
+                artist.remove()
+
+
+def draw_policy(axes, benchmark, history, colour):
+    """The last policy of `history` (windows, 15625) as dots, and the means of all; the artists."""
+    p = history[-1]
+    likely = p > 0.01 / AREA  # smaller dots could not be seen
+    ms = np.array(history) @ benchmark.latency_ms  # (windows,)
+    percent = 100 * (np.array(history) @ benchmark.accuracy)  # (windows,)
+    dots = axes.scatter(
+        benchmark.latency_ms[likely],
+        100 * benchmark.accuracy[likely],
+        AREA * p[likely],
+        color=colour,
+        alpha=0.7,
+        zorder=4,
+    )
+    (trail,) = axes.plot(ms, percent, color="black", lw=2, zorder=5)
+    (mean,) = axes.plot(ms[-1], percent[-1], "X", color="black", mec="white", ms=18, zorder=5)
+    return dots, trail, mean
+
+
+# --- Drawings ---------------------------------------------------------------------------------
+
+EXAMPLE = (3, 1, 3, 0, 1, 3)  # the cell that nas_benchmark's docstring explains
+NODES = ((1.4, 4.2), (4.7, 6.7), (7.3, 1.7), (10.6, 4.2))  # where they stand, in inches
+NODE_COLOUR = "#CFE8F7"
+ARROW = dict(arrowstyle="-|>", mutation_scale=30, lw=3, color="black")
+
+
+@contextlib.contextmanager
+def drawing(path, title):
+    """An empty sheet of 16 x 9 inches."""
+    margins = dict(left=0, right=1, bottom=0, top=1)
+    with picture(path, title, margins=margins) as [[axes]]:
+        axes.set(xlim=(0, 16), ylim=(0, 9))
+        axes.axis("off")
+        yield axes
 
 
 def draw_cell(path):
-    pass
+    """The cell 3 1 3 0 1 3: nodes, edges with their numbers, and the operations to choose from."""
+    digits = " ".join(map(str, EXAMPLE))
+    title = f"A cell: one of 5 operations on each of 6 edges. This one is {digits}"
+    with drawing(path, title) as axes:
+        for edge, (start, end) in enumerate(EDGES):
+            draw_edge(
+                axes,
+                f"edge {edge}: {EXAMPLE[edge]}",
+                NODES[start],
+                NODES[end],
+                EXAMPLE[edge],
+            )
+        for node, name in enumerate(("0\nin", "1", "2", "3\nout")):
+            axes.add_patch(Circle(NODES[node], 0.62, fc=NODE_COLOUR, ec="black", lw=2, zorder=3))
+            axes.text(*NODES[node], name, ha="center", va="center", fontsize=22, zorder=4)
+        for k, operation in enumerate(OPERATIONS):
+            axes.text(12.1, 6.0 - 0.8 * k, f"{k}  {operation}", fontsize=22)
+        row = cell_to_row(EXAMPLE)
+        axes.text(
+            8,
+            0.4,
+            f"row {row:,} of 15,625; where edges meet, they are added",
+            ha="center",
+        )
+
+
+def draw_edge(axes, text, start, end, operation):
+    """An arrow from node to node with its text on it; pale and dashed if the edge is cut."""
+    cut = OPERATIONS[operation] == "none"
+    ink = GREY if cut else "black"
+    style = ARROW | dict(color=ink, ls="--" if cut else "-", shrinkA=48, shrinkB=48)
+    axes.annotate("", end, start, arrowprops=style)
+    x, y = 0.65 * np.array(start) + 0.35 * np.array(end)
+    axes.text(x, y, text, color=ink, ha="center", va="center", fontsize=22, bbox=BLANK)
 
 
 def draw_loop(path):
-    pass
+    """The loop of reinforcement learning: controller, benchmark, reward, and back."""
+    with drawing(path, f"One step of a search, done {SAMPLES:,} times") as axes:
+        draw_room(axes, (3.2, 4.2), "controller", "who chooses:\nan LSTM")
+        draw_room(
+            axes,
+            (12.8, 6.2),
+            "benchmark",
+            f"what exists:\na table of {N_CELLS:,} cells",
+        )
+        draw_room(axes, (12.8, 2.2), "reward", "what is good:\nEq. 3 or Eq. 5")
+        draw_way(axes, (5.6, 4.9), (10.4, 6.2), (7.6, 6.3), "a cell:\n6 operations")
+        draw_way(axes, (12.8, 4.9), (12.8, 3.5), (14.2, 4.2), "accuracy,\nlatency")
+        draw_way(
+            axes,
+            (10.4, 2.2),
+            (5.6, 3.5),
+            (7.2, 1.8),
+            "R: what beats the average\nis drawn more often",
+        )
+
+
+def draw_room(axes, middle, name, text):
+    """A box with a name and what it stands for."""
+    x, y = middle
+    box = FancyBboxPatch((x - 2, y - 0.95), 4, 1.9, boxstyle="round", fc=NODE_COLOUR, lw=2)
+    axes.add_patch(box)
+    axes.text(x, y + 0.75, name, ha="center", va="center", fontsize=26, weight="bold")
+    axes.text(x, y - 0.35, text, ha="center", va="center", fontsize=22)
+
+
+def draw_way(axes, start, end, at, text):
+    """An arrow, and at its side what goes along it."""
+    axes.annotate("", end, start, arrowprops=ARROW)
+    axes.text(*at, text, ha="center", va="center", fontsize=22)
+
+
+# --- A window with sliders --------------------------------------------------------------------
+
+PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"
+PHONE_MISSING = f"{PHONE.name} is missing: python build_benchmark.py tables --device pixel3"
+PRESETS = {  # name: what one sees
+    "paper": "At T, MnasNet's line is the flatter one: it pays less for a millisecond",
+    "equal strength": "A larger -w: both lines are now as steep at T; only form differs",
+    "17 ms on a phone": "MnasNet pays for speed without end: its best cell is tiny",
+    "seconds by mistake": "Eq. 4 refuses T = 0.017: as ln T < 0, slower would pay more",
+}
+
+
+class Explorer:
+    """Both rewards over all cells of a benchmark, with sliders, on a Figure that has a canvas.
+
+    A panel shows a reward's best cell, and the line on which a cell would earn as much."""
+
+    def __init__(self, figure, benchmark):
+        self.figure = figure
+        self.usual = benchmark
+        self.benchmark = benchmark
+        self.panels = figure.subplots(1, 2)
+        figure.subplots_adjust(left=0.07, right=0.97, top=0.86, bottom=0.36, wspace=0.1)
+        colours = palette(PAIR)
+        self.T = self.add_slider(0.20, "T (ms)", 0.017, 40.0, T_MS, "black")
+        self.w = self.add_slider(0.12, "w of mnasnet", -0.3, 0.0, ALPHA, colours["mnasnet"])
+        self.y = self.add_slider(0.04, "y of proposed", 0.0, 0.4, Y, colours["proposed"])
+        buttons = figure.add_axes((0.67, 0.02, 0.3, 0.25), frameon=False)
+        self.presets = RadioButtons(buttons, list(PRESETS), activecolor="black")
+        self.presets.on_clicked(self.choose)
+        self.choose("paper")
+
+    def add_slider(self, bottom, label, low, high, start, colour):
+        """A slider that draws anew when it is moved."""
+        axes = self.figure.add_axes((0.18, bottom, 0.36, 0.05))
+        slider = Slider(
+            axes,
+            label,
+            low,
+            high,
+            valinit=start,
+            valfmt="%.3f",
+            color=colour,
+            initcolor="none",
+        )
+        slider.on_changed(self.draw)
+        return slider
+
+    def choose(self, name):
+        """Set everything as a preset says, and say what one sees."""
+        sentence = PRESETS[name]
+        self.benchmark = self.usual
+        target_ms = T_MS
+        w = ALPHA
+        if name == "equal strength":
+            accuracy = self.usual.accuracy[self.usual.latency_ms <= T_MS].max()
+            w = w_of_equal_strength(Y, accuracy, T_MS)
+        elif name == "17 ms on a phone" and PHONE.exists():
+            self.benchmark = nas_benchmark.load(PHONE)
+        elif name == "17 ms on a phone":
+            sentence = PHONE_MISSING
+        elif name == "seconds by mistake":
+            target_ms = T_MS / 1000
+        for slider, value in ((self.T, target_ms), (self.w, w), (self.y, Y)):
+            slider.eventson = False  # draw once, below
+            slider.set_val(value)
+            slider.eventson = True
+        self.draw()
+        self.figure.suptitle(sentence)
+
+    def draw(self, _=None):
+        """Draw both panels for where the sliders stand."""
+        left, right = self.panels
+        w = self.w.val
+        y = self.y.val
+        self.draw_panel(left, "mnasnet", partial(mnasnet, alpha=w, beta=w))
+        self.draw_panel(right, "proposed", partial(proposed, x=1 - y, y=y))
+        left.set_ylabel("accuracy (%)")
+        self.figure.suptitle("")
+        self.figure.canvas.draw_idle()
+
+    def draw_panel(self, axes, name, reward):
+        """The cells, T, and the reward's best cell with its line; or why it refuses T."""
+        target_ms = self.T.val
+        colour = palette(PAIR)[name]
+        x, y = limits(self.benchmark)
+        axes.clear()
+        draw_cells(axes, self.benchmark)
+        mark_target_upright(axes, target_ms, at=0.06)
+        axes.set(xlim=x, ylim=y, xlabel="latency (ms)")
+        try:
+            pay = reward(self.benchmark.accuracy, self.benchmark.latency_ms, target_ms)
+        except ValueError as refusal:
+            axes.set_title(str(refusal).replace(": ", ":\n"), color=colour)
+            return
+        best = np.argmax(pay)
+        percent = 100 * self.benchmark.accuracy[best]
+        best_ms = self.benchmark.latency_ms[best]
+        ms = np.linspace(*x, 300)
+        axes.plot(ms, 100 * equal_reward(reward, pay[best], ms, target_ms), color=colour)
+        axes.plot(best_ms, percent, "*", ms=28, color=colour, mec="black", zorder=4)
+        axes.set_title(f"{name}: best is {percent:.1f} % at {best_ms:.1f} ms", color=colour)
+
+
+def equal_reward(reward, R, ms, target_ms):
+    """The accuracies (n,) that earn R at latencies ms (n,): both rewards are linear in ACC."""
+    at_0 = reward(np.zeros_like(ms), ms, target_ms)
+    at_1 = reward(np.ones_like(ms), ms, target_ms)
+    return (R - at_0) / (at_1 - at_0)
+
+
+def w_of_equal_strength(y, accuracy, target_ms):
+    """MnasNet's exponent with which one ms at LAT = T is worth as much accuracy as under y.
+
+    w ACC / T = -(y / x) 2 / (T ln T), from both slopes divided by what accuracy is worth."""
+    return -y / (1 - y) * 2 / (accuracy * math.log(target_ms))
+
+
+NO_WINDOW = "no window can be opened: no display, or neither Tk nor Qt (pip install PySide6)"
+
+
+def explore(argv):
+    """Open the window. Raises UserError where there is no display."""
+    parser = Parser(description="Sliders for T, w and y, over all cells of a benchmark.")
+    parser.add_argument("--benchmark", metavar="PATH", help="a file of build_benchmark.py")
+    args = parser.parse_args(argv)
+    benchmark = nas_benchmark.load(args.benchmark)
+    import matplotlib.pyplot as plt  # here, for only this needs a display
+
+    matplotlib.rcParams.update(STYLE)
+    try:
+        figure = plt.figure(figsize=SIZE, dpi=80)
+    except ImportError:  # MPLBACKEND asks for what cannot be had
+        raise UserError(NO_WINDOW) from None
+    if plt.get_backend().lower() == "agg":
+        raise UserError(NO_WINDOW)
+    explorer = Explorer(figure, benchmark)  # kept: its sliders live as long as it does
+    plt.show()
+    return explorer
+
+
+def main(argv=None):
+    """Open the window; returns the exit code."""
+    return run(explore, argv)
 
 
 if __name__ == "__main__":
-    sys.exit(0)
+    sys.exit(main())
