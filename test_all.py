@@ -32,15 +32,18 @@ import functools
 import gzip
 import http.server
 import importlib
+import io
 import itertools
 import json
 import math
 import multiprocessing
 import os
 import pickle
+import pickletools
 import re
 import shutil
 import signal
+import socketserver
 import subprocess
 import sys
 import threading
@@ -2384,6 +2387,1230 @@ def test_nasbench201_memory_and_packages(tmp_path, monkeypatch, capfd):
     for pages, option, words in (*cases, (6_100, [], missing)):
         monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 1000}.get)
         refused(capfd, build_benchmark.main, ["nasbench201", path, *option], words)
+
+
+# --- VIII. Hostile inputs: each is refused in one line, or simply works -----------------------
+
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="pipes, links, signals: not on Windows")
+
+
+def everything_in(folder):
+    """{path: its bytes, or None if it is a folder, a pipe or a link} of all below a folder."""
+    return {
+        path: path.read_bytes() if path.is_file() and not path.is_symlink() else None
+        for path in Path(folder).rglob("*")
+    }
+
+
+@contextlib.contextmanager
+def within(seconds=2, megabytes=200):
+    """Fail if the inside takes longer; let it have only so much memory more, on Linux."""
+    limits = contextlib.ExitStack()
+    if Path("/proc/self/statm").exists():
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        most = pages * resource.getpagesize() + megabytes * 1_000_000
+        resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+        limits.callback(resource.setrlimit, resource.RLIMIT_AS, before)
+    start = time.process_time()  # which other programs on this machine do not lengthen
+    with limits:
+        yield
+    assert time.process_time() - start < seconds
+
+
+def told(capfd, main, arguments, code, *words):
+    """main(arguments) returns this exit code, after one line on stderr that holds `words`."""
+    capfd.readouterr()
+    before = everything_in(".")
+    with within(seconds=10):
+        assert main(arguments) == code
+    error = capfd.readouterr().err
+    assert error.endswith("\n")
+    assert error[:-1].isprintable()
+    assert len(error) < 600
+    assert "MemoryError" not in error
+    for word in ("error: ", *words):
+        assert word in error
+    assert everything_in(".") == before
+
+
+@pytest.fixture
+def room(tmp_path, monkeypatch):
+    """A working folder with what a hostile input could spoil, or could trip over."""
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("folder/summary.json").write_text("precious")
+    Path("precious.pkl").write_text("precious")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("pipe")
+    with contextlib.suppress(OSError):  # Windows lets administrators only
+        Path("dangling").symlink_to("nowhere")
+        Path("loop").symlink_to("loop")
+        Path("zero").symlink_to("/dev/zero")
+
+
+# Benchmark files
+
+
+def provenance(**changes):
+    """A benchmark file with other entries in its provenance."""
+    return damaged(provenance=SURROGATE.provenance | changes)
+
+
+def built_by(opcodes, key="accuracy"):
+    """A benchmark file in which pickle's opcodes build the value of one key."""
+    name = b"X" + len(key).to_bytes(4, "little") + key.encode()
+    return damaged()[:-1] + name + opcodes + b"s."
+
+
+def laughs(levels=40):
+    """A list of two lists, each of two lists, and so on: short to say, 2^40 long to walk."""
+    laugh = [1.0] * 2
+    for _ in range(levels):
+        laugh = [laugh] * 2
+    return laugh
+
+
+def endless(kind):
+    """A list or dict that contains itself."""
+    value = kind()
+    if kind is list:
+        value.append(value)
+    else:
+        value["self"] = value
+    return value
+
+
+def announced(opcode, size, width):
+    """An opcode that announces so many bytes, and one of them."""
+    return opcode + size.to_bytes(width, "little") + b"x"
+
+
+ONE_COLLISION = [b"\x8a\x0a" + (k * (2**61 - 1)).to_bytes(10, "little") for k in range(70_000)]
+NOT_PLAIN = "may contain plain data only"
+NOT_SHOWN = "short, printable texts and finite numbers only"
+
+HOSTILE_BENCHMARKS = {  # name: (what makes the content of the file, words of the refusal)
+    "bytes": (lambda: provenance(how=b"x"), NOT_PLAIN),
+    "bytearray": (lambda: provenance(how=bytearray(b"x")), NOT_PLAIN),
+    "set": (lambda: provenance(how={1}), NOT_PLAIN),
+    "frozenset": (lambda: provenance(how=frozenset([1])), NOT_PLAIN),
+    "tuple": (lambda: provenance(how=(1, 2)), NOT_PLAIN),
+    "complex": (lambda: provenance(how=1j), NOT_PLAIN),
+    "number of 80 bits": (lambda: provenance(how=2**80), NOT_PLAIN),
+    "path": (lambda: provenance(how=Path("x")), NOT_PLAIN),
+    "function": (lambda: provenance(how=print), NOT_PLAIN),
+    "list": (lambda: provenance(how=["x"]), "unlike 'how'"),
+    "nested twice": (lambda: provenance(sha256={"a": {"b": "c"}}), "unlike 'a'"),
+    "nan": (lambda: provenance(how=math.nan), NOT_SHOWN),
+    "inf": (lambda: provenance(how=math.inf), NOT_SHOWN),
+    "-inf inside": (lambda: provenance(sha256={"a": -math.inf}), "unlike 'a'"),
+    "key that is a number": (lambda: damaged(provenance={**SURROGATE.provenance, 5: "x"}), "5"),
+    "key that is None": (lambda: damaged(provenance={**SURROGATE.provenance, None: 1}), "None"),
+    "key with a newline": (lambda: provenance(**{"a\nb": "x"}), r"unlike 'a\nb'"),
+    "key that is long": (lambda: provenance(**{"a" * 301: "x"}), "unlike 'aaa"),
+    "newline": (lambda: provenance(how="a\nb"), "unlike 'how'"),
+    "carriage return": (lambda: provenance(how="a\rb"), "unlike 'how'"),
+    "tab": (lambda: provenance(how="a\tb"), "unlike 'how'"),
+    "NUL": (lambda: provenance(how="a\0b"), "unlike 'how'"),
+    "bell": (lambda: provenance(how="\a"), "unlike 'how'"),
+    "escape": (lambda: provenance(name="\x1b[31mred\x1b[2J"), "unlike 'name'"),
+    "C1 control": (lambda: provenance(name="\x9b31m"), "unlike 'name'"),
+    "right to left": (lambda: provenance(name="\u202ekcab"), "unlike 'name'"),
+    "line separator": (lambda: provenance(how="a\u2028b"), "unlike 'how'"),
+    "half a character": (lambda: provenance(how="\ud800"), "unlike 'how'"),
+    "not a character": (lambda: provenance(how="\uffff"), "unlike 'how'"),
+    "100,000 letters": (lambda: provenance(source="x" * 100_000), "unlike 'source'"),
+    "long name": (lambda: provenance(name="x" * 81), "at most 80 letters"),
+    "name that is a number": (lambda: provenance(name=5), "name is not a text"),
+    "name that is a dict": (lambda: provenance(name={"a": "b"}), "name is not a text"),
+    "51 facts": (lambda: provenance(**dict.fromkeys(map(str, range(51)), 1)), "at most 50"),
+    "51 inside": (lambda: provenance(how=dict.fromkeys(map(str, range(51)), 1)), "at most 50"),
+    "provenance is a list": (lambda: damaged(provenance=["name"]), "not a dict"),
+    "provenance is None": (lambda: damaged(provenance=None), "not a dict"),
+    "provenance in itself": (lambda: damaged(provenance=endless(dict)), "unlike 'self'"),
+    "laughing fact": (lambda: provenance(how=laughs()), "unlike 'how'"),
+    "laughing provenance": (lambda: damaged(provenance=laughs()), "not a dict"),
+    "laughing accuracy": (lambda: damaged(accuracy=laughs()), NOT_A_LIST),
+    "laughing row": (lambda: damaged(accuracy=[laughs()] * N_CELLS), NOT_A_LIST),
+    "accuracy in itself": (lambda: damaged(accuracy=endless(list)), NOT_A_LIST),
+    "dict as a column": (lambda: damaged(accuracy=dict.fromkeys(range(N_CELLS), 0.5)), NOT_A_LIST),
+    "rows are lists": (lambda: damaged(latency_ms=[[9.0]] * N_CELLS), NOT_A_LIST),
+    "truth values": (lambda: damaged(latency_ms=[True] * N_CELLS), NOT_A_LIST),
+    "one None": (lambda: damaged(latency_ms=with_value(LATENCY_MS, 3, None)), NOT_A_LIST),
+    "one cell more": (lambda: damaged(latency_ms=[*LATENCY_MS, 9.0]), NOT_A_LIST),
+    "a column more": (lambda: damaged(energy=LATENCY_MS), "energy"),
+    "subnormal": (lambda: damaged(latency_ms=with_value(LATENCY_MS, 3, 5e-324)), "0.0001..1,000"),
+    "too fast": (lambda: damaged(latency_ms=with_value(LATENCY_MS, 3, 9e-5)), "0.0001..1,000,000"),
+    "too slow": (lambda: damaged(latency_ms=with_value(LATENCY_MS, 3, 1.1e6)), "not 7.66"),
+    "infinitely slow": (lambda: damaged(latency_ms=with_value(LATENCY_MS, 3, 1e308)), "1e+308"),
+    "deep lists": (lambda: built_by(b"]" * 100_000 + b"a" * 99_999), NOT_A_LIST),
+    "deep dicts": (lambda: built_by(b"}" + b"K\x01}" * 90_000 + b"s" * 90_000), NOT_A_LIST),
+    "deep provenance": (lambda: built_by(b"]" * 9999 + b"a" * 9998, "provenance"), "not a dict"),
+    "deep tuples": (lambda: built_by(b"})" + b"\x85" * 500_000 + b"K\x01s"), "TUPLE"),
+    "half a million lists": (lambda: built_by(b"](" + b"]" * 500_000 + b"e"), NOT_A_LIST),
+    "half a million dicts": (lambda: built_by(b"](" + b"}" * 500_000 + b"e"), NOT_A_LIST),
+    "keys that collide": (lambda: b"}(" + b"K\x01".join(ONE_COLLISION) + b"K\x01u.", "LONG1"),
+    "a megabyte": (lambda: built_by(b"]" * 1_000_000), "more than 1,000,000 bytes"),
+    "text of 1 TB": (lambda: built_by(announced(b"\x8d", 10**12, 8)), NOT_A_FILE),
+    "text of 4 GB": (lambda: built_by(announced(b"X", 2**32 - 1, 4)), NOT_A_FILE),
+    "bytes of 2 GB": (lambda: built_by(announced(b"B", 2**31 - 1, 4)), NOT_A_FILE),
+    "bytes of 8 EB": (lambda: built_by(announced(b"\x8e", 2**63 - 1, 8)), NOT_A_FILE),
+    "bytearray of 1 TB": (lambda: built_by(announced(b"\x96", 10**12, 8)), NOT_A_FILE),
+    "number of 2 GB": (lambda: built_by(announced(b"\x8b", 2**31 - 1, 4)), NOT_A_FILE),
+    "frame of 1 TB": (lambda: announced(b"\x80\x04\x95", 10**12, 8), NOT_A_FILE),
+    "memo of 16 GB": (lambda: built_by(announced(b"]r", 2**31 - 1, 4)), "LONG_BINPUT"),
+    "number of 900,000 digits": (lambda: built_by(b"I" + b"9" * 700_000 + b"\n"), NOT_A_FILE),
+    "a call": (lambda: built_by(b"cos\nsystem\n(X\x0c\0\0\0touch hackedtR"), "GLOBAL"),
+    "an instance": (lambda: built_by(b"(X\x0c\0\0\0touch hackedios\nsystem\n"), "INST"),
+    "a persistent object": (lambda: built_by(b"Pid\n"), "PERSID"),
+    "an extension": (lambda: built_by(b"\x82\x01"), "EXT1"),
+    "a buffer": (lambda: built_by(b"\x97"), "NEXT_BUFFER"),
+    "protocol 9": (lambda: b"\x80\x09" + damaged()[2:], "protocol"),
+    "an empty stack": (lambda: b"\x80\x04.", NOT_A_FILE),
+    "nothing to append to": (lambda: b"\x80\x04K\x01a.", NOT_A_FILE),
+    "what was never kept": (lambda: b"\x80\x04h\x05.", NOT_A_FILE),
+    "a list as a key": (lambda: b"\x80\x04}]K\x01s.", NOT_A_FILE),
+    "half of it": (lambda: damaged()[:140_000], NOT_A_FILE),
+    "a byte short": (lambda: damaged()[:-1], NOT_A_FILE),
+    "zeros": (lambda: bytes(1000), NOT_A_FILE),
+    "gzip": (lambda: gzip.compress(damaged()), NOT_A_FILE),
+    "bzip2": (lambda: bz2.compress(damaged()), NOT_A_FILE),
+    "a picture": (lambda: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", NOT_A_FILE),
+    "JSON": (lambda: b'{"accuracy": [0.1]}', NOT_A_FILE),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_BENCHMARKS)
+def test_hostile_benchmarks(name, room, capfd):
+    """Catches a file that runs code, hangs, takes all memory, or writes to the terminal."""
+    make, words = HOSTILE_BENCHMARKS[name]
+    Path("bad.pkl").write_bytes(make())
+    arguments = ["--benchmark", "bad.pkl", "--out", "folder"]
+    told(capfd, run_experiment.main, arguments, 2, "bad.pkl: ", words, "build_benchmark.py")
+    with within(seconds=2), pytest.raises(command_line.UserError):
+        nas_benchmark.load("bad.pkl")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["$x^2$", "$", r"\frac{1}{0}", "{0} %s %(a)d", "한글 🙂", SURROGATE.name, "' OR 1", "x" * 80],
+)
+def test_harmless_names(name, room):
+    """Catches a name that is refused, or changed, although it can be shown as it is."""
+    Path("odd.pkl").write_bytes(provenance(name=name))
+    assert nas_benchmark.load("odd.pkl").name == name
+
+
+SMALL_SPACE = 8  # cells, so that a mutation hits more than numbers
+
+
+def small_benchmark():
+    """A good benchmark file of 8 cells."""
+    facts = dict.fromkeys(nas_benchmark.PROVENANCE, "x") | {"sha256": {"a": "b"}, "epochs": 200}
+    columns = dict(accuracy=[0.5] * SMALL_SPACE, latency_ms=[9] * SMALL_SPACE)
+    return pickle.dumps(columns | {"provenance": facts}, protocol=4)
+
+
+GOOD = small_benchmark()
+EVERY_OPCODE = sorted(opcode.code.encode("latin-1") for opcode in pickletools.opcodes)
+PIECES = st.one_of(
+    st.sampled_from(EVERY_OPCODE),
+    st.sampled_from([b"K\x01", b"G?\xe0\0\0\0\0\0\0", b"h\x00", b"X\x01\0\0\0a", b"](e"]),
+    st.binary(max_size=9),
+)
+PLACES = st.integers(0, len(GOOD) - 1)
+MUTATIONS = st.lists(st.tuples(PLACES, PLACES, PIECES), min_size=1, max_size=4)
+
+
+def outcome(content):
+    """What load makes of a file of this content: "read" or "refused", in time and in memory."""
+    Path("fuzz.pkl").write_bytes(content)
+    refusal = ""
+    with within(seconds=2, megabytes=200):
+        try:
+            benchmark = nas_benchmark.load("fuzz.pkl")
+        except command_line.UserError as error:
+            refusal = str(error)
+    if refusal:
+        assert "MemoryError" not in refusal
+        return "refused"
+    assert json.loads(json.dumps(benchmark.provenance, allow_nan=False)) == benchmark.provenance
+    assert str(benchmark).replace("\n", "").isprintable()
+    return "read"
+
+
+def test_fuzz_mutations(room, monkeypatch):
+    """Catches anything but a valid Benchmark or a UserError, for files that were once good."""
+    monkeypatch.setattr(nas_benchmark, "N_CELLS", SMALL_SPACE)
+    outcomes = []
+
+    @settings(max_examples=1200)
+    @given(MUTATIONS)
+    def fuzz(mutations):
+        content = GOOD
+        for begin, end, piece in mutations:
+            content = content[:begin] + piece + content[end:]
+        outcomes.append(outcome(content))
+
+    fuzz()
+    assert outcomes.count("read") > 10
+    assert outcomes.count("refused") > 500
+
+
+def test_fuzz_opcodes(room, monkeypatch):
+    """Catches anything but a valid Benchmark or a UserError, for opcodes in any order."""
+    monkeypatch.setattr(nas_benchmark, "N_CELLS", SMALL_SPACE)
+    outcomes = []
+
+    @settings(max_examples=1200)
+    @given(st.lists(PIECES, max_size=40))
+    def fuzz(pieces):
+        opcodes = b"\x80\x04" + b"".join(pieces) + b"."
+        outcomes.append(outcome(opcodes))
+
+    fuzz()
+    assert len(outcomes) >= 1200
+
+
+# Options, files and folders
+
+HOSTILE_OPTIONS = [  # (what is typed, words of the refusal)
+    (["--samples", str(10**30)], "--samples must be at least 1 and at most 1,000,000"),
+    (["--samples", "1000001"], "at most 1,000,000"),
+    (["--samples", "9" * 5000], "invalid int value"),
+    (["--samples", "1e3"], "invalid int value: '1e3'"),
+    (["--samples", ""], "invalid int value: ''"),
+    (["--samples", "5\x1b[2J"], "invalid int value"),
+    (["--samples", "-0"], "at least 1"),
+    (["--seeds", str(10**30)], "--seeds must be at least 1 and at most 10,000"),
+    (["--seeds", "1000000"], "at most 10,000"),
+    (["--seeds", "0x10"], "invalid int value"),
+    (["--seeds", "10000", "--samples", "1000000"], "GB of memory: ask for fewer --seeds"),
+    (["--first-seed", str(10**30)], "at most 1,000,000,000"),
+    (["--workers", str(10**30)], "at most 1,024"),
+    (["--workers", "-1"], "at least 1"),
+    (["--target-ms", "1.8e308"], "at most 1,000,000 ms"),
+    (["--target-ms", "1e300"], "at most 1,000,000 ms"),
+    (["--target-ms", "1000000.1"], "at most 1,000,000 ms"),
+    (["--target-ms=-1e-320"], "above 1 ms"),
+    (["--target-ms", "17ms"], "invalid float value: '17ms'"),
+    (["--target-ms", "17,0"], "invalid float value"),
+    (["--target-ms", "0x11"], "invalid float value"),
+    (["--target-quantile", "1e-400"], "between 0 and 1"),
+    (["--target-quantile", "75%"], "invalid float value"),
+    (["--target-quantile", "inf"], "between 0 and 1"),
+    (["--rewards", ""], "--rewards must be some of mnasnet"),
+    (["--rewards", "mnasnet,"], "--rewards must be some of mnasnet"),
+    (["--rewards", "mnasnet proposed"], "--rewards must be some of mnasnet"),
+    (["--rewards", "__class__"], "--rewards must be some of mnasnet"),
+    (["--rewards", "보상\n"], "--rewards must be some of mnasnet"),
+    (["--rewards=mnasnet", "--animate=yes"], "ignored explicit argument 'yes'"),
+    (["stray"], "unrecognized arguments: stray"),
+    (["--\x1b[31m"], "unrecognized arguments: --?[31m"),
+    (["x" * 100_000], "unrecognized arguments: xxx"),
+    (["--seeds"], "expected one argument"),
+    (["--benchmark", ""], ".: not a benchmark file (it is not a file, or not there)"),
+    (["--benchmark", "folder"], "folder: not a benchmark file (it is not a file, or not there)"),
+    (["--benchmark", "없는 파일.pkl"], "없는 파일.pkl: not a benchmark file (it is not a file"),
+    (["--benchmark", "new\nline"], "new line: not a benchmark file"),
+    (["--benchmark", "\udcff"], "?: not a benchmark file"),
+    (["--benchmark", "\x1b[2J"], "?[2J: not a benchmark file"),
+    (["--benchmark", "x" * 5000], "not a benchmark file"),
+]
+
+
+@pytest.mark.parametrize(("typed", "words"), HOSTILE_OPTIONS)
+def test_hostile_options(typed, words, room, capfd):
+    """Catches a traceback, a hang, or a line that does not say which limit was missed."""
+    told(capfd, run_experiment.main, [*SMALL, *typed], 2, words)
+
+
+HOSTILE_PLACES = [  # (what is typed, exit code, words of the refusal)
+    (["--benchmark", "pipe"], 2, "pipe: not a benchmark file (it is not a file, or not there)"),
+    (["--benchmark", "zero"], 2, "zero: not a benchmark file (it is not a file, or not there)"),
+    (["--benchmark", "dangling"], 2, "dangling: not a benchmark file"),
+    (["--benchmark", "loop"], 2, "loop: not a benchmark file"),
+    (["--benchmark", "precious.pkl/x"], 2, "not a benchmark file"),
+    (["--out", "precious.pkl"], 2, "precious.pkl is not a folder"),
+    (["--out", "/dev/null"], 2, "null is not a folder"),
+    (["--out", "zero"], 2, "zero is not a folder"),
+    (["--out", "precious.pkl/below"], 1, "precious.pkl/below: Not a directory"),
+    (["--out", "dangling"], 1, "dangling: File exists"),
+    (["--out", "loop"], 1, "loop: "),
+    (["--out", "x" * 300], 1, "xxx: File name too long"),
+    (["--out", "/proc/nowhere"], 1, "/proc/nowhere: "),
+]
+
+
+@POSIX
+@pytest.mark.parametrize(("typed", "code", "words"), HOSTILE_PLACES)
+def test_hostile_places(typed, code, words, room, capfd):
+    """Catches a wait for a pipe, or a message of the system that names a file of ours."""
+    told(capfd, run_experiment.main, [*SMALL, *typed], code, words)
+
+
+def test_memory_is_told_beforehand(room, capfd, monkeypatch):
+    """Catches a run that lacks memory after minutes, and the number left unsaid."""
+    monkeypatch.setattr(run_experiment, "memory_gb", lambda: 1.0)
+    words = "this takes about 3.9 of 1.0 GB of memory"
+    told(capfd, run_experiment.main, ["--seeds", "2000"], 2, words)
+    monkeypatch.setattr(run_experiment, "memory_gb", lambda: math.inf)  # Windows does not tell
+    run_experiment.check_memory(run_experiment.parse(["--seeds", "2000"]))
+    assert capfd.readouterr().out == "this takes about 3.9 of inf GB of memory\n"
+
+
+# Tables
+
+
+def zipped(*members, compression=zipfile.ZIP_STORED):
+    """The content of a zip of (name, content)."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def latency(values):
+    """What torch.save makes of a list, except that it may be any value."""
+    return zipped(("archive/data.pkl", pickle.dumps(values, 2)))
+
+
+NOT_A_LATENCY = "pixel3.pt: not a latency of all cells"
+MANY = [(f"{k}/data.pkl", b"") for k in range(7000)]
+HOSTILE_LATENCIES = {  # name: (what makes the content of latency/pixel3.pt, words)
+    "empty": (lambda: b"", "not a zip file"),
+    "not a zip": (lambda: pickle.dumps(LATENCY_MS), "not a zip file"),
+    "an empty zip": (zipped, NOT_A_LATENCY),
+    "another member": (lambda: zipped(("archive/version", b"3")), NOT_A_LATENCY),
+    "two of them": (lambda: zipped(("a/data.pkl", b""), ("b/data.pkl", b"")), NOT_A_LATENCY),
+    "thousands": (lambda: zipped(*MANY), NOT_A_LATENCY),
+    "cut off": (lambda: latency(LATENCY_MS)[:-9], NOT_A_LATENCY),
+    "damaged": (lambda: latency(LATENCY_MS).replace(b"]", b"}"), "Bad CRC-32"),
+    "too large": (lambda: latency(LATENCY_MS * 10), "more than 1,000,000 bytes"),
+    "a bomb": (
+        lambda: zipped(("a/data.pkl", bytes(10**8)), compression=zipfile.ZIP_DEFLATED),
+        "more than 1,000,000 bytes",
+    ),
+    "a bzip2 bomb": (
+        lambda: zipped(("a/data.pkl", bytes(10**7)), compression=zipfile.ZIP_BZIP2),
+        "more than 1,000,000 bytes",
+    ),
+    "a call": (lambda: latency(Hostile()), NOT_PLAIN),
+    "laughs": (lambda: latency([laughs()] * N_CELLS), "latency_ms is not a list of 15,625"),
+    "in itself": (lambda: latency(endless(list)), "latency_ms is not a list of 15,625"),
+    "texts": (lambda: latency(["9"] * N_CELLS), "latency_ms is not a list of 15,625"),
+    "negative": (lambda: latency([-9.0] * N_CELLS), "positive and finite, not -9.0 (row 0)"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_LATENCIES)
+def test_hostile_latencies(name, room, capfd):
+    """Catches a zip that is unpacked, or fills the memory, and values that are looked into."""
+    make, words = HOSTILE_LATENCIES[name]
+    Path("latency").mkdir()
+    Path("latency/pixel3.pt").write_bytes(make())
+    told(capfd, build_benchmark.main, ["tables", "--list", "--from", "."], 2, words)
+
+
+@pytest.mark.parametrize("name", ["../../data.pkl", "/data.pkl", "C:/data.pkl", "a/../data.pkl"])
+def test_zip_members_with_other_paths(name, room):
+    """Catches a member that is written to where its path points."""
+    Path("pixel3.pt").write_bytes(zipped((name, pickle.dumps(LATENCY_MS, 2))))
+    before = everything_in("..")
+    assert build_benchmark.read_latency(Path("pixel3.pt")).tolist() == LATENCY_MS
+    assert everything_in("..") == before
+
+
+def cell(content=None):
+    """NATS-Bench's file of one cell, bz2-compressed."""
+    return bz2.compress(content or pickle.dumps(made_up_cell(3, 77, 0.5, 10.0)))
+
+
+NOT_A_CELL = "bad.pbz2: not a cell of NATS-Bench"
+HOSTILE_CELLS = {  # name: (what makes the content of a cell's file, words)
+    "empty": (lambda: b"", NOT_A_CELL),
+    "not compressed": (lambda: pickle.dumps({"200": 1}), "Invalid data stream"),
+    "cut off": (lambda: cell()[:-9], "ended before the end-of-stream marker"),
+    "a bomb": (lambda: cell(bytes(10**7)), "more than 1,000,000 bytes"),
+    "a list": (lambda: cell(pickle.dumps([1])), NOT_A_CELL),
+    "another cell": (lambda: cell(pickle.dumps({"12": 1})), "KeyError: '200'"),
+    "a call": (lambda: cell(pickle.dumps(Hostile())), "system, and may contain plain data only"),
+    "an evaluation": (lambda: cell(b"cbuiltins\neval\n(X\x01\0\0\0atR."), "builtins.eval"),
+    "a number of 2 GB": (lambda: cell(b"\x8b\xff\xff\xff\x7fx"), NOT_A_CELL),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_CELLS)
+def test_hostile_cells(name, room, capfd):
+    """Catches a cell that runs code, fills the memory, or ends in a traceback."""
+    make, words = HOSTILE_CELLS[name]
+    Path("bad.pbz2").write_bytes(make())
+
+    def read(arguments):
+        return command_line.run(build_benchmark.read_natsbench_cell, Path("bad.pbz2"))
+
+    told(capfd, read, [], 2, "bad.pbz2: not a cell of NATS-Bench", words)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, 160), st.binary(min_size=1, max_size=3)), max_size=4))
+def test_fuzz_types_of_numbers(mutations):
+    """Catches a damaged NumPy type, which can end the process: here, none is ever made."""
+    content = bytearray(pickle.dumps(np.float64(0.5)))
+    for place, piece in mutations:
+        content[place : place + len(piece)] = piece
+    with contextlib.suppress(Exception):
+        number = nas_benchmark.load_plain(io.BytesIO(content), build_benchmark.ALLOWED)
+        assert not isinstance(number, (np.generic, np.dtype))
+
+
+HOSTILE_BUILDS = [  # (what is typed, exit code, words of the refusal)
+    (["surrogate", "--out", "folder"], 2, "--out folder is a folder: name the file to write"),
+    (["surrogate", "--out", ""], 2, "--out . is a folder: name the file to write"),
+    (["surrogate", "--out", "/"], 2, "is a folder: name the file to write"),
+    (["surrogate", "--out", "folder/../."], 2, "is a folder: name the file to write"),
+    (["surrogate", "--from", "nowhere"], 2, "nowhere/nats_bench.csv: missing"),
+    (["surrogate", "--from", "precious.pkl"], 2, "precious.pkl/nats_bench.csv: missing"),
+    (["tables", "--device", ""], 2, " is not a device of build_benchmark.py tables --list"),
+    (["tables", "--device", "../../etc/passwd"], 2, "passwd is not a device"),
+    (["tables", "--device", "pixel3\n"], 2, "pixel3 is not a device"),
+    (["tables", "--device", "\x1b[2J"], 2, "?[2J is not a device"),
+    (["tables", "--dataset", "cifar-100"], 2, "invalid choice: 'cifar-100'"),
+    (["natsbench", "nowhere"], 2, "000000.pickle.pbz2: not a cell of NATS-Bench"),
+    (["natsbench", "precious.pkl"], 2, "000000.pickle.pbz2: not a cell of NATS-Bench"),
+    (["nasbench201", "nowhere.pth"], 1, "nowhere.pth: No such file or directory"),
+    ([], 2, "the following arguments are required: SOURCE"),
+    (["torrent"], 2, "invalid choice: 'torrent'"),
+]
+
+
+@POSIX
+@pytest.mark.parametrize(("typed", "code", "words"), HOSTILE_BUILDS)
+def test_hostile_builds(typed, code, words, room, capfd):
+    """Catches minutes of work before a wrong --out is seen, and paths in place of names."""
+    told(capfd, build_benchmark.main, typed, code, words)
+
+
+# Downloads
+
+
+class Replies(socketserver.BaseRequestHandler):
+    """Answers whatever is asked with `parts`, an iterable of bytes."""
+
+    def handle(self):
+        self.request.recv(1 << 16)
+        with contextlib.suppress(OSError):
+            for part in self.server.parts:
+                self.request.sendall(part)
+
+
+def dripping(*parts):
+    """The parts, and then a byte each 20 ms."""
+    yield from parts
+    while True:
+        time.sleep(0.02)
+        yield b"x"
+
+
+def silent():
+    """Nothing, for longer than anybody waits."""
+    time.sleep(1)
+    yield b""
+
+
+def flood(head, part=bytes(1 << 16)):
+    """`head`, and then `part` for ever."""
+    return itertools.chain([head], itertools.repeat(part))
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+MOVED = b"HTTP/1.1 302 Found\r\nLocation: "
+CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+PACKED = gzip.compress(b"x")
+ENCODED = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(PACKED)
+
+HOSTILE_REPLIES = {  # name: (what the server sends, words of the refusal)
+    "redirect": ([MOVED + b"/elsewhere\r\n\r\n"], "302"),
+    "redirect to a file": ([MOVED + b"file:///etc/passwd\r\n\r\n"], "302"),
+    "redirect to itself": ([MOVED + b".\r\n\r\n"], "302"),
+    "redirect without end": (flood(MOVED + b"/\r\n\r\n"), "302"),
+    "endless": (flood(OK + b"\r\n"), "more than 3,000,000 bytes"),
+    "endless chunks": (flood(CHUNKS, b"ffff\r\n" + bytes(65535) + b"\r\n"), "more than 3,000,000"),
+    "dripping": (dripping(OK + b"\r\n"), "bytes came in 0.4 s"),
+    "dripping chunks": (dripping(CHUNKS + b"ffff\r\n"), "bytes came in 0.4 s"),
+    "silent": (silent(), "timed out"),
+    "silent later": (itertools.chain([OK + b"\r\nx"], silent()), "timed out"),
+    "a terabyte": ([OK + b"Content-Length: 1000000000000\r\n\r\nx"], "more than 3,000,000 bytes"),
+    "a chunk of exabytes": ([CHUNKS + b"ffffffffffffffff\r\nx"], "not a complete download"),
+    "a chunk of no size": ([CHUNKS + b"zz\r\nx"], "not a complete download"),
+    "too short": ([OK + b"Content-Length: 9\r\n\r\nabc"], "3 of 9 bytes arrived"),
+    "too long": ([OK + b"Content-Length: 3\r\n\r\nabcdefghi"], "SHA-256 differs, after 3 bytes"),
+    "a length in words": ([OK + b"Content-Length: many\r\n\r\nx"], "invalid literal for int"),
+    "a negative length": ([OK + b"Content-Length: -9\r\n\r\nx"], "SHA-256 differs"),
+    "nothing": ([OK + b"Content-Length: 0\r\n\r\n"], "SHA-256 differs, after 0 bytes"),
+    "gzip": ([ENCODED + PACKED], "SHA-256 differs"),
+    "no reply": ([], "RemoteDisconnected"),
+    "another protocol": ([b"SSH-2.0-OpenSSH_9\r\n"], "BadStatusLine"),
+    "terminal control": ([b"HTTP/1.1 500 \x1b[2J\r\n\r\n"], "500: ?[2J"),
+    "a long header": ([OK + b"X: " + b"x" * 70_000], "LineTooLong"),
+    "many headers": ([OK + b"X: x\r\n" * 200], "got more than 100 headers"),
+    "forbidden": ([b"HTTP/1.1 403 Forbidden\r\n\r\n"], "403"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_REPLIES)
+def test_hostile_downloads(name, room, capfd, monkeypatch):
+    """Catches a download that never ends, fills the memory, or leaves something behind."""
+    parts, words = HOSTILE_REPLIES[name]
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Replies) as web:
+        web.daemon_threads = True
+        web.parts = parts
+        threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setattr(build_benchmark, "CACHE", Path("cache"))
+        monkeypatch.setattr(build_benchmark, "SERVER", f"http://127.0.0.1:{web.server_address[1]}")
+        monkeypatch.setattr(build_benchmark, "TIMEOUT_S", 0.3)
+        monkeypatch.setattr(build_benchmark, "LONGEST_S", 0.4)
+        monkeypatch.setattr(build_benchmark, "MOST_DOWNLOAD", 3_000_000)
+        arguments = ["tables", "--device", "pixel3", "--out", "out.pkl"]
+        told(capfd, build_benchmark.main, arguments, 2, words, "by hand, save it as")
+        web.shutdown()
+
+
+@pytest.mark.parametrize("address", ["file:///etc", "ftp://127.0.0.1", "data:,x#", "", "/etc"])
+def test_addresses_that_are_not_in_the_web(address, room, capfd, monkeypatch):
+    """Catches a download that reads a file of this machine."""
+    monkeypatch.setattr(build_benchmark, "CACHE", Path("cache"))
+    monkeypatch.setattr(build_benchmark, "SERVER", address)
+    arguments = ["tables", "--device", "pixel3", "--out", "out.pkl"]
+    told(capfd, build_benchmark.main, arguments, 2, "not an address in the web")
+
+
+@POSIX
+def test_a_cache_that_is_a_link(server, tmp_path):
+    """Catches a cache that is exchanged for a folder where the user put a link."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cache").symlink_to("elsewhere")
+    arguments = ["tables", "--device", "pixel3", "--out", str(tmp_path / "out.pkl")]
+    assert build_benchmark.main(arguments) == 0
+    assert (tmp_path / "cache").is_symlink()
+    assert (tmp_path / "elsewhere" / "latency" / "pixel3.pt").exists()
+
+
+# Terminals
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "cp949", "utf-8"])
+def test_terminals_that_lack_letters(encoding, room, monkeypatch):
+    """Catches a UnicodeEncodeError where a Korean path meets a terminal of another country."""
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert run_experiment.main(["--benchmark", "한글 🙂.pkl"]) == 2
+    terminal.flush()
+    expected = "한글 🙂.pkl: not a benchmark file".encode(encoding, errors="replace")
+    assert expected in terminal.buffer.getvalue()
+
+
+def test_a_terminal_that_can_do_nothing(room):
+    """Catches warnings, lost letters that end a run, and titles that matplotlib takes for TeX."""
+    Path("odd.pkl").write_bytes(provenance(name=r"$\frac{1 한글 🙂 \x"))
+    options = {"PYTHONIOENCODING": "ascii", "PYTHONWARNINGS": "error", "COLUMNS": "40"}
+    options |= {"TERM": "dumb", "NO_COLOR": "1", "LC_ALL": "C"}
+    arguments = [*SMALL, "--benchmark", "odd.pkl", "--out", "결과 $x$"]
+    process = start(*arguments, env={**os.environ, **options})
+    printed, error = process.communicate()
+    assert error == ""
+    assert process.returncode == 0
+    assert r"Benchmark: $\frac{1 ?? ? \x" in printed
+    assert sorted(os.listdir("결과 $x$")) == FILES
+
+
+@POSIX
+@pytest.mark.parametrize("closed", [[1], [2], [0, 1, 2]])
+def test_closed_streams(closed, room):
+    """Catches an AttributeError where stdout or stderr is None, and another exit code."""
+    process = start("--benchmark", "nowhere", preexec_fn=lambda: [os.close(n) for n in closed])
+    printed, error = process.communicate()
+    assert "Traceback" not in printed + error
+    assert process.returncode == 2
+
+
+@POSIX
+def test_a_full_disk_under_stdout(room):
+    """Catches a second error, as the program ends, of what could not be printed before."""
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, HERE / "build_benchmark.py", "tables", "--list"]
+        process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.endswith("No space left on device\n")
+    assert process.stderr.count("\n") == 1
+    assert process.returncode == 1
+
+
+# Signals, and files that appear together
+
+
+@pytest.mark.parametrize("phase", ["run_searches", "draw", "write_samples", "write_summary"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signals_in_each_phase(name, phase, room, capfd, monkeypatch):
+    """Catches results half new, a folder left behind, or a traceback, whenever a signal comes."""
+    number = getattr(signal, name, None) or pytest.skip(f"there is not a {name} here")
+    before = signal.getsignal(number)
+    monkeypatch.setattr(run_experiment, "draw", lambda *_: None)
+    monkeypatch.setattr(run_experiment, phase, lambda *_, **__: signal.raise_signal(number))
+    arguments = ["--seeds", "1", "--samples", "9", "--out", "folder"]
+    words = "interrupted; earlier results were not touched"
+    told(capfd, run_experiment.main, arguments, 128 + number, words)
+    assert signal.getsignal(number) == before
+
+
+@POSIX
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_killed_or_left_alone(name, code, tmp_path):
+    """Catches workers that live on and a folder left behind after kill, or a closed terminal."""
+    (tmp_path / "summary.json").write_text("precious")
+    status, error = interrupted(tmp_path, name)
+    assert error == "run_experiment.py: error: interrupted; earlier results were not touched\n"
+    assert status == code
+    assert files_of(tmp_path) == {"summary.json": b"precious"}
+
+
+@POSIX
+def test_the_next_run_clears_what_kill_9_left(tmp_path):
+    """Catches folders that pile up, and a run that removes the folder of another that runs."""
+    interrupted(tmp_path, "SIGKILL")
+    (left,) = os.listdir(tmp_path)
+    assert left.startswith(command_line.UNFINISHED)
+    kept = [
+        f"{command_line.UNFINISHED}-{os.getppid()}-x",  # it runs
+        f"{command_line.UNFINISHED}-{os.getpid()}-x",
+        ".unfinished-another.machine-1-x",
+        f"{command_line.UNFINISHED}-x-y",
+        f"{command_line.UNFINISHED}-{10**30}-x",
+    ]
+    for name in kept:
+        (tmp_path / name).mkdir()
+    with command_line.whole_files(tmp_path):
+        pass
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)
+
+
+def test_a_file_that_cannot_be_replaced(room, capfd):
+    """Catches some files new and others old, where one of them may not be written over."""
+    Path("folder/table.csv").mkdir()
+
+    def write(folder):
+        with command_line.whole_files(folder) as unfinished:
+            (unfinished / "summary.json").write_text("new")
+            (unfinished / "table.csv").write_text("new")
+
+    words = str(Path("folder/table.csv"))
+    told(capfd, lambda _: command_line.run(write, "folder"), [], 2, f"{words} cannot be replaced")
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (lambda _: OSError(28, "No space left"), "error: folder: No space left"),
+        (lambda path: OSError(13, "Denied", str(path / "a")), f"error: {Path('folder/a')}: Denied"),
+        (lambda path: OSError(5, "Denied", str(path / "a"), None, "folder/a"), "folder/a: Denied"),
+    ],
+)
+def test_messages_of_the_system(failure, words, room, capfd):
+    """Catches a message that names our temporary file instead of the user's, or none."""
+
+    def write(folder):
+        with command_line.whole_files(folder) as unfinished:
+            raise failure(unfinished)
+
+    told(capfd, lambda _: command_line.run(write, "folder"), [], 1, words)
+
+
+# --- Beyond the paper: docs/beyond.py, docs/published.py, docs/logits.py ----------------------
+
+sys.path.append(str(HERE / "docs"))
+beyond = importlib.import_module("beyond")
+published = importlib.import_module("published")
+logits = importlib.import_module("logits")
+
+
+@given(y=st.floats(0.01, 0.9), accuracy=ACCURACIES, target_ms=st.floats(2.0, 200.0))
+def test_equal_strength(y, accuracy, target_ms):
+    """Catches a w of equal strength at which, at LAT = T, a millisecond has another price."""
+    w = beyond.w_of_equal_strength(y, accuracy, target_ms)
+    soft = nas_reward.mnasnet_slope(accuracy, target_ms, target_ms, w, w)
+    own = nas_reward.proposed_slope(accuracy, target_ms, target_ms, y)
+    assert soft == pytest.approx(own / (1 - y))
+    assert beyond.y_of_equal_strength(w, accuracy, target_ms) == pytest.approx(y)
+
+
+def test_equal_scale():
+    """Catches a reward divided by x that pays a point of accuracy more or less than MnasNet's."""
+    better = beyond.proposed_by_x(0.7, 17.0, 17.0, y=0.2)
+    worse = beyond.proposed_by_x(0.6, 17.0, 17.0, y=0.2)
+    assert better - worse == pytest.approx(mnasnet(0.7, 17.0) - mnasnet(0.6, 17.0))
+    assert 0.8 * better == pytest.approx(proposed(0.7, 17.0, 17.0, x=0.8, y=0.2))
+
+
+def test_pay_of_every_strength():
+    """Catches a reward of the study that gets the strength of another."""
+    problem = beyond.strength_problem(SURROGATE, 17.0)
+    for k, (w, y) in enumerate(beyond.strengths(SURROGATE, 17.0)):
+        assert problem.pay["mnasnet", k] == pytest.approx(COLUMNS[0] * (COLUMNS[1] / 17) ** w)
+        own = proposed(*COLUMNS, 17.0, x=1 - y, y=y)
+        assert (1 - y) * problem.pay["proposed", k] == pytest.approx(own)
+
+
+def test_the_papers_settings_among_the_strengths(tmp_path, monkeypatch):
+    """Catches a study of strength whose searches are not those of the program, and rows swapped."""
+    monkeypatch.setattr(beyond, "TARGETS_MS", {"surrogate": 17.0})
+    monkeypatch.setattr(beyond, "PANELS", ("surrogate",))
+    shutil.copy(HERE / "docs" / "beyond.md", tmp_path)
+    beyond.strength(None, seeds=range(2), samples=300, out=tmp_path)
+    pairs = beyond.read_pairs(tmp_path)["surrogate"]
+    problem = Problem(SURROGATE, ["mnasnet", "proposed"], 17.0)
+    runs = run_searches(problem, range(2), samples=300)
+    optima = problem.optima()
+    for reward, (name, pair) in zip(problem.pay, beyond.paper_settings(pairs), strict=True):
+        accuracy, latency_ms, under = np.transpose(pair.ends[name])  # (seeds,) each
+        expected = runs.expected[reward]
+        assert accuracy == pytest.approx(100 * expected["accuracy"][:, -1], abs=1e-3)
+        assert latency_ms == pytest.approx(expected["latency_ms"][:, -1], abs=1e-3)
+        assert under == pytest.approx(100 * expected["p_under_target"][:, -1], abs=0.1)
+        assert pair.optima[name][0] == pytest.approx(100 * optima[reward]["accuracy"])
+    assert pairs[beyond.SOFT].w == -0.07
+    assert pairs[beyond.OWN].y == 0.1
+    assert (tmp_path / "strength.png").stat().st_size > 10_000
+
+
+def test_what_rewards_ask_for():
+    """Catches cases counted for the wrong reward or T; MnasNet's hard reward pays ACC under T, so
+    where its best cell meets T, no better one does."""
+    found = beyond.asked_on(SURROGATE)
+    meets, is_best, lost = np.transpose(found["MnasNet hard, 0 and -1"])
+    assert np.array_equal(meets, is_best)
+    assert lost[meets == 1].tolist() == [0.0] * int(meets.sum())
+    accuracy, latency_ms = COLUMNS
+    cases = found["proposed, y = 0.1"]
+    for case, share in zip(cases, range(5, 100, 5), strict=True):
+        target_ms = float(np.percentile(latency_ms, share))
+        best = accuracy[latency_ms <= target_ms].max()
+        row = np.argmax(proposed(accuracy, latency_ms, target_ms))
+        meets = latency_ms[row] <= target_ms
+        by_hand = (meets, meets and accuracy[row] == best, 100 * (best - accuracy[row]))
+        assert case == pytest.approx(by_hand)
+
+
+def test_shares_of_cases():
+    """Catches points lost that count cases over T, and shares of the wrong column."""
+    line = beyond.asked_line(np.array([(1, 1, 0.0), (1, 0, 2.0), (0, 0, -5.0), (1, 0, 4.0)]))
+    assert line["meets"] == 75
+    assert line["best"] == 25
+    assert line["lost"] == 2.0
+    assert line["lost_90"] == pytest.approx(3.6)
+
+
+def test_draws_of_a_table_of_logits():
+    """Catches draws that do not follow softmax(theta), and edges or operations mixed up."""
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=S * K)
+    policy = logits.Logits(20_000)
+    policy.theta[:] = theta
+    a = policy.sample(rng.gumbel(size=(20_000, S, K)))
+    drawn = np.eye(K)[a].mean(axis=0)  # (S, K)
+    p = np.exp(theta.reshape(S, K))
+    p /= p.sum(axis=1, keepdims=True)
+    assert np.abs(drawn - p).max() < 5 * 0.5 / 20_000**0.5  # five standard errors
+
+
+def test_gradient_of_a_table_of_logits():
+    """Catches a policy of 30 numbers that is taught anything but the loss in its docstring."""
+    rng = np.random.default_rng(0)
+    policy = logits.Logits(2)
+    policy.theta[:] = rng.normal(size=policy.theta.shape)
+    a = policy.sample(rng.gumbel(size=(2, S, K))).copy()
+    A = np.array([0.7, -0.4])
+
+    def loss(theta, n):
+        p = np.exp(theta.reshape(S, K))
+        p /= p.sum(axis=1, keepdims=True)
+        return -A[n] * np.log(p[range(S), a[n]]).sum() + 0.3 * (p * np.log(p)).sum()
+
+    gradient = policy.gradient(A, entropy_weight=0.3)
+    for n in range(2):
+        for k in range(S * K):
+            step = np.zeros(S * K)
+            step[k] = 1e-5
+            slope = (loss(policy.theta[n] + step, n) - loss(policy.theta[n] - step, n)) / 2e-5
+            assert gradient[n, k] == pytest.approx(slope, abs=1e-8)
+
+
+def test_a_table_of_logits_learns():
+    """Catches logits that Reinforce cannot teach: one cell pays, as far as others resemble it."""
+    cell = np.array([3, 1, 4, 1, 2, 0])
+    resemblance = np.equal(CELLS, cell).mean(axis=1)  # (15625,)
+    pay = np.tile(resemblance, (2, 1))  # (runs, 15625)
+    fast = nas_search.HYPERPARAMETERS | dict(learning_rate=0.1)
+    rows = logits.LogitsReinforce(range(2), **fast).search(pay, 400)
+    assert pay[0, rows[:, :50]].mean() < 0.5
+    assert pay[0, rows[:, -50:]].mean() > 0.9
+
+
+def test_budget():
+    """Catches a network counted that the budget does not pay for, and a pick by test accuracy."""
+    trained = published.Trained(
+        valid=np.array([0.5, 0.9, 0.7]),
+        cost_s=np.array([40.0, 30.0, 30.0]),
+        test=None,
+    )
+    rows = np.array([[0, 2, 2, 1], [1, 0, 0, 2], [0, 0, 0, 1]])
+    best, networks = published.best_within(rows, trained, budget_s=100)
+    assert best.tolist() == [2, 1, 0]
+    assert networks.tolist() == [3, 2, 2]
+
+
+def test_gains_by_hand():
+    """Catches a standard deviation shown as a standard error."""
+    line = published.published_line("REINFORCE")
+    found = published.gains(line, published.published_line("random"))
+    assert found[0] == pytest.approx((0.15, math.sqrt((0.37**2 + 0.36**2) / 500)))
+
+
+def test_twelve_epochs():
+    """Catches validation accuracies or costs joined to the wrong cells; NATS-Bench's cell 0."""
+    for name in (published.FILE, "nats_bench.csv"):
+        public(name)
+    trained = published.load(TABLES)
+    names = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|"
+    row = build_benchmark.row_of(f"{names}skip_connect~2|")
+    assert trained.valid[row] == pytest.approx((0.62712 + 0.64016) / 2, abs=1e-5)
+    assert trained.cost_s[row] == pytest.approx(86.65, abs=0.01)
+    assert trained.test["cifar100"][row] == pytest.approx(0.5291, abs=1e-4)
+    assert trained.cost_s.mean() == pytest.approx(109.68, abs=0.01)
+
+
+def test_protocol():
+    """Catches searches with other settings than the project's, or paid in anything but `valid`."""
+    for name in (published.FILE, "nats_bench.csv"):
+        public(name)
+    trained = published.load(TABLES)
+    random, lstm, _ = published.runs_of(trained, seeds=range(2), rates=())
+    search = Reinforce(range(2), **nas_search.HYPERPARAMETERS)
+    rows = search.search(np.tile(trained.valid, (2, 1)), 370)
+    task = ("LSTM", nas_search.HYPERPARAMETERS["learning_rate"], range(2))
+    assert np.array_equal(published.searched(task, trained.valid, 370), rows)
+    for line, drawn in ((lstm, rows), (random, [nas_search.random_search(n, 370) for n in (0, 1)])):
+        picked = []
+        for run in drawn:  # plain Python
+            bill = 0.0
+            seen = []
+            for row in run:
+                bill += trained.cost_s[row]
+                if bill > 12_000:
+                    break
+                seen.append(row)
+            picked.append(max(seen, key=trained.valid.__getitem__))
+        mean = 100 * trained.test["cifar100"][picked].mean()
+        assert line["cifar100"] == pytest.approx(mean, abs=1e-3)
+
+
+# HELP's Table 4 (its README): device -> latency in ms and CIFAR-100 accuracy in %, as printed;
+# and the cells, of those whose files in data/nasbench201/architecture_config/ we could read.
+HELP = {
+    "titan_rtx_256": ((17.8, 69.7), (18.9, 71.5), (24.2, 71.8)),
+    "eyeriss": ((3.9, 71.5), (5.1, 71.8), (9.1, 73.5)),
+    "fpga": ((3.8, 70.2), (4.7, 71.8), (7.4, 73.5)),
+}
+HELP_CELLS = {  # 0 none, 1 skip, 2 1x1, 3 3x3, 4 pool
+    ("titan_rtx_256", 17.8, 69.7): (3, 0, 2, 1, 2, 0),
+    ("eyeriss", 3.9, 71.5): (3, 2, 0, 1, 2, 2),
+    ("fpga", 3.8, 70.2): (0, 3, 2, 1, 4, 2),
+    ("fpga", 7.4, 73.5): (3, 3, 3, 1, 3, 3),
+}
+
+
+@pytest.mark.parametrize("device", HELP)
+def test_help_table_4(device):
+    """Catches a join of accuracy and latency by the wrong index: each pair must be a cell's.
+
+    Shuffled latencies would pass for one of the nine now and then, and never for all."""
+    for name in ("nats_bench.csv", f"latency/{device}.pt"):
+        public(name)
+    benchmark = build_benchmark.build_tables(TABLES, device, "cifar100")
+    ms = benchmark.latency_ms.round(1)
+    percent = (100 * benchmark.accuracy).round(1)
+    cells = set(zip(ms.tolist(), percent.tolist(), strict=True))
+    assert set(HELP[device]) <= cells
+    for (named, *pair), cell in HELP_CELLS.items():
+        if named == device:
+            row = nas_benchmark.cell_to_row(cell)
+            assert [ms[row], percent[row]] == pair
+
+
+# --- Exercises: docs/exercises.py, docs/solutions.md, and the numbers of the lesson -----------
+
+
+def of_docs(name):
+    """A module of docs/."""
+    if str(HERE / "docs") not in sys.path:
+        sys.path.append(str(HERE / "docs"))
+    return importlib.import_module(name)
+
+
+@functools.cache
+def solved():
+    """docs/answers.py with everything that docs/solutions.md says: code added, diffs applied."""
+    answers = (HERE / "docs" / "answers.py").read_text()
+    solutions = (HERE / "docs" / "solutions.md").read_text()
+    for language, code in re.findall(r"```(python|diff)\n(.*?)```", solutions, re.S):
+        if language == "python":
+            answers += "\n\n" + code
+        else:
+            old, new = (re.findall(rf"^\{sign}(.*)$", code, re.M) for sign in "-+")
+            assert answers.count("\n".join(old)) == 1
+            answers = answers.replace("\n".join(old), "\n".join(new))
+    return answers
+
+
+def verdict_on(number, answers, folder):
+    """(right, line): what docs/exercises.py says of these answers, a text."""
+    path = folder / "answers.py"
+    path.write_text(answers)
+    return of_docs("exercises").verdict(number, path)
+
+
+@pytest.mark.parametrize("number", range(1, 11))
+def test_every_solution_is_right(number, tmp_path):
+    """Catches a solution that its own check refuses, and a check that nobody can pass."""
+    right, line = verdict_on(number, solved(), tmp_path)
+    assert right, line
+    assert line.startswith(f"exercise {number}: right (")
+
+
+@pytest.mark.parametrize("number", range(1, 11))
+def test_every_exercise_is_open_at_first(number, tmp_path):
+    """Catches a question that ships with its answer, and a hint that is not shown."""
+    right, line = verdict_on(number, (HERE / "docs" / "answers.py").read_text(), tmp_path)
+    assert not right
+    bug = "exercise 4: dbo, dWo right; db (gate i, unit 0): yours "
+    assert (bug if number == 4 else " is still to be written. Hint: ") in line
+
+
+SLIPS = r"""
+1 | (printed - X * accuracy) / Y  =>  printed - X * accuracy
+  | latency_part(0.82102, 0.8): yours 0.10102, expected 1.0102
+1 | (printed - X * accuracy) / Y  =>  (printed - accuracy) / Y
+  | latency_part(0.82102, 0.8): yours 0.2102, expected 1.0102
+1 | return b**L_8 + 8, b  =>  return b**L_8, b
+  | curve(): with c = 17.5008, b = 17.0023, L(8 ms) is
+1 | return b**L_8 + 8, b  =>  return 25.5, 18
+  | curve(): with c = 25.5, b = 18, L(8 ms) is
+1 | return b**L_8 + 8, b  =>  return 25.5
+  | curve() should be two numbers, and has the shape ()
+2 | return -math.log(1 + gain)  =>  return math.log(1 + gain)
+  | exponent(0.05, 2) = 0.07039: then 60%, 8 ms earns 0.5690, and 63%, 16 ms earns 0.6273
+2 | / math.log(factor)  =>  / factor
+  | exponent(0.05, 2) = -0.0244
+2 | return -math.log(1 + gain) / math.log(factor)  =>  return -0.07
+  | exponent(0.05, 4) = -0.07
+3 | A * (p - one_hot)  =>  A * (one_hot - p)
+  | exercise 3: dlogits (t = 0, operation none): yours
+3 | (np.log(p) + E)  =>  np.log(p)
+  | exercise 3: dlogits (t = 0, operation none): yours
+3 | one_hot = np.eye(K)[a]  =>  one_hot = a
+  | exercise 3: dlogits raises ValueError: operands could not be broadcast
+3 | Wo @ dlogits + Wh @ dz_next  =>  Wo @ dlogits
+  | exercise 3: dlogits right; dh (t = 4, unit 0): yours
+3 | return Wo @ dlogits + Wh @ dz_next  =>  Wo @ dlogits + Wh @ dz_next
+  | exercise 3: dlogits right; dh returns None: is there a `return`?
+3 | + dc_next * f_next  =>  + dc_next
+  | exercise 3: dlogits, dh right; dc (t = 4, unit 0): yours
+3 | dh * o * (1 - np.tanh(c) ** 2)  =>  dh * o
+  | exercise 3: dlogits, dh right; dc (t = 5, unit 0): yours
+3 | dh * o * (1 - np.tanh(c) ** 2)  =>  dh * o * np.log(-1)
+  | exercise 3: dlogits, dh right; dc (t = 5, unit 0): yours nan
+3 | dc * c_before * f  =>  dc * c * f
+  | exercise 3: dlogits, dh, dc right; dz (t = 5, gate f, unit 0): yours
+3 | return np.concatenate([dzi, dzf, dzg, dzo])  =>  return np.concatenate([dzi, dzf, dzo, dzg])
+  | exercise 3: dlogits, dh, dc right; dz (t = 5, gate g, unit 0): yours
+3 | return np.concatenate([dzi, dzf, dzg, dzo])  =>  return np.array([dzi, dzf, dzg, dzo])
+  | exercise 3: dlogits, dh, dc right; dz has the shape (4, 3), and should have (12,)
+3 | np.outer(h[t - 1], dz[t])  =>  np.outer(h[t], dz[t])
+  | exercise 3: dlogits, dh, dc, dz right; dWh (from unit 0, gate i, unit 0): yours
+3 | dWx[a[t - 1]] += dz[t]  =>  dWx[a[t - 1]] = dz[t]
+  | exercise 3: dlogits, dh, dc, dz right; dWx (token 3x3, gate i, unit 0): yours
+4 | dc[t] += dh[t]  =>  dc[t] = dh[t]
+  | exercise 4: dbo, dWo right; db (gate i, unit 0): yours
+4 | dlogits = A * (p - np.eye(K)[a[:S]])  =>  dlogits = A * p
+  | exercise 4: dbo (operation none): yours
+4 | dWh=h[before].T @ dz  =>  dWh=h[:S].T @ dz
+  | exercise 4: dbo, dWo, db right; dWh (from unit 0, gate i, unit 0): yours
+5 | accuracy - 0.1 *  =>  accuracy - 0.001 *
+  | exercise 5: my_reward at T = 17 ms wants
+5 | np.maximum(latency_ms - target_ms, 0)  =>  np.maximum(latency_ms - 17, 0)
+  | exercise 5: T = 17 ms right; my_reward at T = 15 ms wants
+5 | np.maximum(latency_ms - target_ms, 0)  =>  np.where(latency_ms > target_ms, np.inf, 0)
+  |  ms) is -inf, and should be finite
+5 | np.maximum(latency_ms - target_ms, 0)  =>  max(latency_ms - target_ms, 0)
+  | exercise 5: my_reward raises ValueError: The truth value of an array
+6 | -(y / x) * 2  =>  -y * 2
+  | equal_exponent(0.72, 17, 0.9, 0.1) = -0.09804: one ms more then costs
+6 | -(y / x) * 2  =>  -(y / x)
+  | equal_exponent(0.72, 17, 0.9, 0.1) = -0.05447: one ms more then costs
+6 | math.log(target_ms))  =>  math.log(17))
+  | equal_exponent(0.72, 4, 0.9, 0.1) = -0.1089: one ms more then costs
+7 | dict(baseline_decay=None)  =>  dict(baseline_decay=0.0)
+  | verdicts_that_change searches with baseline_decay = 0.0; see
+7 | if old["verdict"] != new["verdict"]  =>  if old["verdict"] == new["verdict"]
+  | verdicts_that_change, made-up claim 'one': yours ('holds', 'holds'), expected None
+7 | HYPERPARAMETERS | dict(baseline_decay=None)  =>  HYPERPARAMETERS
+  | verdicts_that_change, made-up claim 'two': yours None, expected ('holds', 'undecided')
+8 | (latency_ms) <= target_ms  =>  (latency_ms) < target_ms
+  | settles (windows with the means 16, 16, 17, 16, 16): yours 1250, expected 0
+8 | axis=1) * WINDOW  =>  axis=1)
+  | settles (windows with the means 16, 17.5, 16, 16, 16): yours 2, expected 500
+8 | first, latency_ms.shape[1])  =>  first, 0)
+  | settles (windows with the means 16, 16, 17.5, 16, 16): yours 0, expected 1250
+9 | np.argmax(R)  =>  np.argmin(R)
+  | exercise 9: prediction of mnasnet:
+9 | 100 * benchmark.accuracy  =>  benchmark.accuracy
+  | percent is too low (
+9 | in ("mnasnet", "proposed"):  =>  in ("mnasnet",):
+  | exercise 9: mnasnet right; prediction should return a dict with the key 'proposed'
+10 | h1[t] @ Wx2  =>  h1[t - 1] @ Wx2
+  | exercise 10: p (t = 0, operation none): yours
+10 | dWh2=h2[before]  =>  dWh2=h2[:S]
+  | exercise 10: p, dbo, dWo, db2 right; dWh2 (from unit 0, gate i, unit 0): yours
+10 | dh1 = dh1 + Wx2 @  =>  dh1 = Wx2 @
+  | exercise 10: p, dbo, dWo, db2, dWh2, dWx2 right; db (gate i, unit 0): yours
+10 | dWx[a[t - 1]] += dz1  =>  dWx[cell[t]] += dz1
+  | dWx2, db, dWh right; dWx (token none, gate i, unit 0): yours
+"""  # exercise | what stands in the solution  =>  a slip; below it, what the check must say
+SLIP = r"^(\d+) \| (.*?)  =>  (.*)\n  \| (.*)$"
+
+
+@pytest.mark.parametrize(("number", "right", "slip", "said"), re.findall(SLIP, SLIPS, re.M))
+def test_a_check_names_what_is_wrong(number, right, slip, said, tmp_path):
+    """Catches a check that passes a typical slip, or blames the wrong tensor or number for it."""
+    assert right in solved()
+    passed, line = verdict_on(int(number), solved().replace(right, slip), tmp_path)
+    assert not passed
+    assert said in line
+    assert "\n" not in line
+
+
+def test_answers_that_are_no_program(tmp_path):
+    """Catches a traceback for a reader whose file is no Python, or has lost a function."""
+    right, line = verdict_on(1, "import math\n\ndef curve(:\n", tmp_path)
+    assert not right
+    assert line == "exercise 1: answers.py raises SyntaxError: invalid syntax (answers.py, line 3)"
+    right, line = verdict_on(1, "", tmp_path)
+    assert not right
+    assert line == "exercise 1: answers.py has no function `latency_part`"
+
+
+def test_an_answer_that_alters_the_settings(tmp_path):
+    """Catches a slip in one exercise that spoils everything after it: a dict changed in place."""
+    slip = "HYPERPARAMETERS.update(baseline_decay=None) or HYPERPARAMETERS"
+    answers = solved().replace("HYPERPARAMETERS | dict(baseline_decay=None)", slip)
+    before = dict(nas_search.HYPERPARAMETERS)
+    right, line = verdict_on(7, answers, tmp_path)
+    assert not right
+    assert line == "exercise 7: verdicts_that_change alters HYPERPARAMETERS itself; alter a copy"
+    assert before == nas_search.HYPERPARAMETERS
+
+
+def test_the_phone_is_predicted(tmp_path, monkeypatch):
+    """Catches a check that looks at the surrogate although the phone's table is there."""
+    latency = public("latency/pixel3.pt").parent.parent
+    phone = tmp_path / "phone.pkl"
+    nas_benchmark.save(build_benchmark.build_tables(latency, "pixel3", "cifar100"), phone)
+    monkeypatch.setattr(of_docs("exercises"), "PHONE", phone)
+    right, line = verdict_on(9, solved(), tmp_path)
+    assert right, line
+    answers = solved() + "\n\ndef prediction(*_):\n    return dict(mnasnet=(15, 72))\n"
+    _, line = verdict_on(9, answers, tmp_path)
+    assert "prediction of mnasnet: 15 ms is too high (" in line
+
+
+def test_exercises_as_a_command(tmp_path, capfd, monkeypatch):
+    """Catches a list that is not one, a wrong exit code, and a last look that does not run."""
+    exercises = of_docs("exercises")
+    monkeypatch.setattr(exercises, "SEEDS", range(2))
+    monkeypatch.setattr(exercises, "FEW_SEEDS", range(2))
+    monkeypatch.setattr(exercises, "SAMPLES", 250)
+    monkeypatch.setattr(exercises, "FEW_SAMPLES", 50)
+    path = tmp_path / "answers.py"
+    path.write_text(solved())
+    options = ["--answers", str(path)]
+    assert command_line.run(exercises.main, options) == 0
+    assert capfd.readouterr().out.count(" right\n") == len(exercises.EXERCISES)
+    for number in exercises.EXERCISES:
+        assert command_line.run(exercises.main, [str(number), *options]) == 0
+        lines = capfd.readouterr().out.splitlines()
+        assert (len(lines) > 1) == (exercises.EXERCISES[number].show is not None)
+        assert max(map(len, lines)) <= 100
+    with pytest.raises(SystemExit) as stopped:  # a wrong answer: 1, and what a search makes of it
+        command_line.run(exercises.main, ["4"])
+    assert stopped.value.code == 1
+    assert "  backward pass yours: " in capfd.readouterr().out
+    command = functools.partial(command_line.run, exercises.main)
+    refused(capfd, command, ["11"], "exercises are numbered 1 to 10")
+    refused(capfd, command, ["1", "--answers", "nowhere.py"], "there is no such file of answers")
+
+
+PAGES = ("docs/lesson.md", "docs/solutions.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_number_of_a_page_has_a_source(page):
+    """Catches a page whose numbers the program no longer gives."""
+    numbers = of_docs("check_numbers")
+    assert numbers.check(page, numbers.read(page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_number_changed_by_hand_is_noticed(page):
+    """Catches a hole in the check of numbers: a digit is changed, in every tenth number."""
+    numbers = of_docs("check_numbers")
+    text = numbers.read(page)
+    checked = text
+    for pattern in numbers.NAMES:
+        checked = re.sub(pattern, numbers.blank, checked, flags=re.M)
+    for number in list(re.finditer(r"\d+", checked))[::10]:
+        k = number.start()
+        changed = text[:k] + str((int(text[k]) + 1) % 10) + text[k + 1 :]
+        line = 1 + text.count("\n", 0, k)
+        wrong = numbers.check(page, changed)
+        assert any(text.startswith(f"{page}, line {line}: ") for text in wrong), number
+
+
+def test_a_number_of_a_run_may_vary_within_its_seeds(monkeypatch):
+    """Catches a median that must be met to the digit, or that may be anything."""
+    numbers = of_docs("check_numbers")
+    sources = of_docs("sources")
+    entry = dict(claim="mine: settles", per_seed=[1000, 2500, 1750])
+    monkeypatch.setattr(sources, "summary", lambda: dict(claims=[entry]))
+    sentence = ("it settles at {n} networks", lambda: dict(n=sources.median_of("mine: settles")))
+    monkeypatch.setitem(numbers.SENTENCES, "page.md", [sentence])
+    assert numbers.check("page.md", "Here it settles\nat 2,000 networks.") == []
+    wrong = ["page.md, line 2: 3,000 should be between 1,000 and 2,500"]
+    assert numbers.check("page.md", "Here it settles\nat 3,000 networks.") == wrong
+    wrong = "page.md: these words are missing: it settles at between 1,000 and 2,500 networks"
+    assert numbers.check("page.md", "") == [wrong]
+
+
+def test_citation():
+    """Catches a citation of another title than README's, or without the paper."""
+    text = (HERE / "CITATION.cff").read_text()
+    heading = (HERE / "README.md").read_text().partition("\n")[0].removeprefix("# ")
+    assert f"\ntitle: {heading}\n" in text
+    assert text.startswith("cff-version: 1.2.0\n")
+    assert "\n    doi: 10.5573/ieie.2022.59.11.39\n" in text
 
 
 # --- The project itself -----------------------------------------------------------------------
