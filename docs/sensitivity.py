@@ -49,7 +49,7 @@ def table_of(name, folder):
 GRID_SEEDS = range(100, 108)
 GRID_TABLES = ("surrogate", MODELLED)
 RATES = (3e-4, 1e-3, 3e-3)
-ENTROPIES = (0.0, 0.001, 0.003, 0.005, 0.007, 0.01, 0.03)
+ENTROPIES = (0.0, 0.001, 0.003, 0.005, 0.01, 0.03)
 DECAYS = (None, 0.9, 0.95, 0.99)
 SPREAD = 100  # networks, that a policy must still spread over after 5,000
 
