@@ -181,7 +181,7 @@ def read_latency(path):
         zipfile.ZipFile(small_file(path, MOST_BYTES)) as file,
     ):
         (name,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
-        return checked_column("latency", load_plain(file.open(name)))
+        return checked_column("latency_ms", load_plain(file.open(name)))
 
 
 def build_tables(folder, device, dataset):

@@ -191,6 +191,7 @@ def load(path=None):
     Raises UserError, which says what is wrong."""
     if path is None:
         path = OFFICIAL if OFFICIAL.exists() else SURROGATE
+    path = Path(path)
     with (
         reading(path, "benchmark file", "make it anew with build_benchmark.py"),
         open(small_file(path, MOST_BYTES), "rb") as file,
