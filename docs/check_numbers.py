@@ -15,6 +15,7 @@ A number may stand on a page for one of three reasons; docs/sources.py holds the
 Names with digits (Eq. 4, 3x3), links, file names, numbers of headings and code are not checked.
 (This file is not called numbers.py, for NumPy imports a module of that name.)"""
 
+import itertools
 import re
 import string
 import sys
@@ -40,27 +41,26 @@ def check(page, text):
     def complain(position, what):
         wrong.append(f"{page}, line {1 + text[:position].count(chr(10))}: {what}")
 
-    rest = text  # what has no source so far; everything else becomes blank
     for block in re.finditer(BLOCK, text, re.S):
-        rest = blank(rest, block)
         if block["name"] in BLOCKS:
-            line = first_difference(block["text"], BLOCKS[block["name"]]())
-            if line:
-                complain(block.start("text"), f"{block['name']}: {line}")
+            for k, old, new in differences(block["text"], BLOCKS[block["name"]]()):
+                position = block.start("text") + k
+                complain(position, f"shown is {old!r}, and the program says {new!r}")
+    rest = re.sub(BLOCK, blank, text, flags=re.S)  # what has no source so far
     for template, function in SENTENCES.get(page, ()):
         fields = function()
         pattern, expected = as_pattern(template, fields)
         found = re.search(pattern, rest)
         if not found:
-            wrong.append(f"{page}: these words are missing: {template.format(**fields)}")
+            words = template.format(**fields)
+            wrong.append(f"{page}: these words are missing: {words}")
             continue
         for name, value in expected.items():
             if not agrees(found[name], value):
                 complain(found.start(name), f"{found[name]} should be {value}")
-        rest = blank(rest, found)
-    for pattern in (*NAMES, *map(as_words, sorted(KNOWN, key=len, reverse=True))):
-        for found in re.finditer(pattern, rest, re.M):
-            rest = blank(rest, found)
+        rest = rest[: found.start()] + blank(found) + rest[found.end() :]
+    for pattern in (*NAMES, any_of(KNOWN)):
+        rest = re.sub(pattern, blank, rest, flags=re.M)
     for number in re.finditer(UNSIGNED, rest):
         complain(number.start(), f"{number[0].rstrip(',')} has no source")
     return wrong
@@ -70,28 +70,25 @@ def read(page):
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-def blank(text, match):
-    """`text` without what matched; its lines stay where they are."""
-    start, end = match.span()
-    return text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+def blank(match):
+    """Spaces in place of what matched; line breaks stay, so that lines keep their numbers."""
+    return re.sub(r"[^\n]", " ", match[0])
 
 
-def first_difference(shown, made):
-    """The first line of `shown` that the program does not make, with what it makes; or None."""
-    shown = shown.splitlines()
-    made = made.splitlines()
-    for old, new in zip(shown, made, strict=False):
+def differences(shown, made):
+    """(position, line, what the program makes instead) of each line of a block that differs."""
+    position = 0
+    for old, new in itertools.zip_longest(shown.splitlines(), made.splitlines(), fillvalue=""):
         if old != new:
-            return f"shown is {old.strip()!r}, the program says {new.strip()!r}"
-    if len(shown) != len(made):
-        return f"{len(shown)} lines, the program says {len(made)}"
-    return None
+            yield position, old, new
+        position += len(old) + 1
 
 
-def as_words(text):
-    """A pattern for this text with any line breaks, and no digit before or after it."""
-    words = r"\s+".join(map(re.escape, text.split()))
-    return rf"(?<![\d.,]){words}(?!\d|[.,]\d)"
+def any_of(texts):
+    """A pattern for any of these texts, with any line breaks, and no digit before or after it."""
+    longest_first = sorted(texts, key=len, reverse=True)
+    words = "|".join(r"\s+".join(map(re.escape, text.split())) for text in longest_first)
+    return rf"(?<![\d.,])(?:{words})(?!\d|[.,]\d)"
 
 
 def as_pattern(template, fields):
@@ -129,9 +126,10 @@ def command(argv):
     if parser.parse_args(argv).task == "write":
         write()
     wrong = [line for page in PAGES for line in check(page, read(page))]
-    print("\n".join(wrong) if wrong else f"{', '.join(PAGES)}: every number has a source")
     if wrong:
+        print("\n".join(wrong))
         sys.exit(1)
+    print(f"{', '.join(PAGES)}: every number has a source")
 
 
 if __name__ == "__main__":

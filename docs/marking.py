@@ -2,7 +2,7 @@
 
     mine = Answers("docs/answers.py")
     found = mine("dh", ...)                       what the reader's function dh returns
-    compare("dh", found, expected, (UNITS,))      raises Wrong: "dh at unit 1: yours ..."
+    compare("dh", found, expected, (UNITS,))      raises Wrong: "dh (unit 1): yours ..."
 
 Wrong is the only exception that comes out of here; its message is one line for the reader."""
 
@@ -58,8 +58,6 @@ class Answers:
         """Where in the reader's file an exception was raised, as text."""
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
-        if isinstance(error, SyntaxError):
-            lines = [error.lineno]
         return f" ({self.path.name}, line {lines[-1]})" if lines else ""
 
 
@@ -75,7 +73,7 @@ def compare(name, found, expected, axes=(), tolerance=1e-6):
     if not near.all():
         first = tuple(np.argwhere(~near)[0])
         names = [labels[k] for labels, k in zip(axes, first, strict=True)]
-        place = f" at {', '.join(names)}" if names else ""
+        place = f" ({', '.join(names)})" if names else ""
         numbers = f"yours {found[first]:.6g}, expected {expected[first]:.6g}"
         raise Wrong(f"{name}{place}: {numbers}")
 
@@ -85,7 +83,7 @@ def as_numbers(name, found):
     try:
         return np.asarray(found, float)
     except (TypeError, ValueError):
-        raise Wrong(f"{name} is not a number or an array of numbers: {found!r:.60}") from None
+        raise Wrong(f"{name} is not a number or an array: {str(found):.60}") from None
 
 
 def pair_of(name, found):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from exercises import EXERCISES
+from exercises import EXERCISES, proposed_entries
 from pages import markdown
 
 import claims
@@ -96,14 +96,13 @@ def row():
 def eq_4():
     """How Table 1 gives L, and L gives 25.5: four different latencies."""
     found = {}
-    for pair in nas_reward.TABLE_1:
-        for (accuracy, latency_ms), printed in zip(pair["networks"], pair["proposed"], strict=True):
-            L = (float(printed) - X * accuracy) / Y
-            power = T_MS**L
-            ms = f"{latency_ms:.0f}"
-            formula = f"({printed} - {X} * {accuracy:.2f}) / {Y} = {L:.4f}"
-            total = f"{power:.2f} + {ms} = {power + latency_ms:.2f}"
-            found.setdefault(latency_ms, [ms, formula, f"{power:.2f}", total])
+    for accuracy, latency_ms, printed in proposed_entries():
+        L = (printed - X * accuracy) / Y
+        power = T_MS**L
+        ms = f"{latency_ms:.0f}"
+        formula = f"({printed:.5f} - {X} * {accuracy:.2f}) / {Y} = {L:.4f}"
+        total = f"{power:.2f} + {ms} = {power + latency_ms:.2f}"
+        found.setdefault(latency_ms, [ms, formula, f"{power:.2f}", total])
     header = ["LAT, ms", "L", f"{T_MS:g}^L", f"{T_MS:g}^L + LAT"]
     return markdown(header, [found[latency_ms] for latency_ms in sorted(found)])
 
@@ -112,7 +111,8 @@ def by_hand():
     """One step of size 1 on five logits that were equal, for an advantage of either sign."""
     drawn = OPERATIONS.index("nor_conv_3x3")
     p = np.full(K, 1 / K)
-    lines = ["              " + plain.in_columns(SHORT, "<9"), f"p             {row_of(p)}"]
+    names = plain.in_columns(SHORT, "<9")
+    lines = [f"{'':14}{names}", f"p{'':13}{row_of(p)}"]
     for A in (0.1, -0.1):
         dlogits = A * (p - np.eye(K)[drawn])
         after = plain.softmax(np.log(p) - dlogits)
@@ -183,7 +183,7 @@ def where():
     rows = []
     for formula, code in WHERE:
         if code not in lines:
-            raise UserError(f"{path.name} has no line `{code}`; see WHERE in docs/sources.py")
+            raise UserError(f"{path.name} has no line `{code}`, says docs/sources.py")
         rows.append([formula, 1 + lines.index(code), f"`{code}`"])
     return markdown(["formula", "line", "code"], rows)
 
@@ -221,13 +221,12 @@ def exact_exponent():
 
 def guesses():
     """b^L + LAT for a wrong guess of Eq. 4's base, and for the right one."""
-    latency_parts = [  # (LAT, L) of four networks with the "proposed" rewards of Table 1
-        (latency_ms, (float(printed) - X * accuracy) / Y)
-        for pair in nas_reward.TABLE_1[:2]
-        for (accuracy, latency_ms), printed in zip(pair["networks"], pair["proposed"], strict=True)
-    ]
-    c = {b: sorted(b**L + latency_ms for latency_ms, L in latency_parts) for b in (16, 17)}
-    return dict(c=c[17][0], **{f"c{k}": value for k, value in enumerate(c[16])})
+    c = {16: {}, 17: {}}
+    for accuracy, latency_ms, printed in proposed_entries():
+        for b in c:
+            c[b][latency_ms] = b ** ((printed - X * accuracy) / Y) + latency_ms
+    wrong = c[16]
+    return dict(c=c[17][8], c8=wrong[8], c12=wrong[12], c16=wrong[16], c24=wrong[24])
 
 
 def equal_strength():
@@ -265,7 +264,7 @@ SENTENCES = {
     ],
     "docs/solutions.md": [
         ("It gives {c:.2f} four times", guesses),
-        ("b = 16 gives {c0:.2f}, {c1:.2f}, {c2:.2f} and {c3:.2f}", guesses),
+        ("b = 16 gives {c8:.2f}, {c12:.2f}, {c16:.2f} and {c24:.2f}", guesses),
         ("this is {w:.4f}, and the paper rounds it", exact_exponent),
         ("At T = 17 ms and {percent:.0f} % this is {w:.3f}", equal_strength),
         ("a penalty of {paper:g} with one of {size:.3f}", equal_strength),
