@@ -22,6 +22,7 @@ import contextlib
 import math
 import re
 import sys
+import warnings
 from functools import partial
 
 import matplotlib
@@ -60,6 +61,7 @@ STYLE = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "savefig.dpi": 100,
+    "text.parse_math": False,  # "$" in the name of a benchmark is a dollar sign
 }
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; one per reward, in order.
@@ -88,7 +90,8 @@ def palette(names):
 def canvas(title, rows=1, columns=1, size=SIZE, margins=(), sharey="row", **shared):
     """Panels (rows, columns) to draw on in our style, under `title`."""
     usual = dict(left=0.08, right=0.97, top=0.85, bottom=0.11, wspace=0.08)
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter without one is a box
         figure = Figure(figsize=size)
         figure.suptitle(title, y=0.97)
         panels = figure.subplots(rows, columns, squeeze=False, sharey=sharey, **shared)
@@ -545,7 +548,7 @@ def draw_claim(axes, y, e, colour):
 
 # --- The landscape ----------------------------------------------------------------------------
 
-AREA = 8000  # in square points, of a dot whose cell has probability 1
+AREA = 12_000  # in square points, of a dot whose cell has probability 1
 LEAST = 0.25  # this share of cells, the least accurate, lies below the pictures
 
 
@@ -626,7 +629,7 @@ def reward_on_grid(problem, name):
 def levels_of(problem):
     """Rewards whose lines are drawn, the same for all rewards, so that panels compare."""
     grids = [reward_on_grid(problem, name)[2] for name in problem.rewards]
-    return MaxNLocator(16, steps=[1, 2, 5, 10]).tick_values(np.min(grids), np.max(grids))
+    return MaxNLocator(18, steps=[1, 2, 5, 10]).tick_values(np.min(grids), np.max(grids))
 
 
 def mark_optimum(axes, problem, name, colour):
@@ -672,10 +675,14 @@ def landscape(path, runs):
         panels[0].figure.legend(handles, labels, loc="lower center", ncols=3)
 
 
+WHAT_MOVES = "dots: cells likelier than at random; their area: probability; cross: the mean"
+
+
 def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMETERS):
     """A GIF of the exact policies of one search per reward: a frame per window of 250 networks.
 
-    The area of a dot is its cell's probability; the cross is the policy's mean."""
+    A dot is a cell that is likelier than under random search, and its area is its probability; the
+    cross is the policy's mean."""
     from matplotlib.animation import PillowWriter  # here, for it is slow to import
 
     writer = PillowWriter(fps=3)
@@ -683,12 +690,13 @@ def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMET
     levels = levels_of(problem)
     history = {name: [] for name in problem.pay}
     with (
-        canvas("", columns=len(problem.pay)) as [panels],
+        canvas("", columns=len(problem.pay), margins=dict(bottom=0.19)) as [panels],
         writer.saving(panels[0].figure, path, dpi=60),
     ):
         for axes, name in zip(panels, problem.pay, strict=True):
             draw_landscape(axes, problem, levels, name, colours[name])
         panels[0].set_ylabel("accuracy (%)")
+        panels[0].figure.supxlabel(WHAT_MOVES, y=0.03, fontsize=18)
         for window, p in enumerate(policies(problem, seed, samples, hyperparameters), start=1):
             drawn = min(window * WINDOW, samples)
             title = f"The policies after {drawn:,} networks, on {problem.benchmark.name}"
@@ -697,7 +705,7 @@ def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMET
             for axes, name in zip(panels, problem.pay, strict=True):
                 history[name].append(p[name])
                 artists += draw_policy(axes, problem.benchmark, history[name], colours[name])
-            for _ in range(8 if drawn == samples else 1):  # a pause at the end
+            for _ in range(5 if drawn == samples else 1):  # a pause at the end
                 writer.grab_frame()
             for artist in artists:
                 artist.remove()
@@ -706,7 +714,7 @@ def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMET
 def draw_policy(axes, benchmark, history, colour):
     """The last policy of `history` (windows, 15625) as dots, and the means of all; the artists."""
     p = history[-1]
-    likely = p > 0.01 / AREA  # smaller dots could not be seen
+    likely = p > 1 / N_CELLS  # than in random search; the other dots would be tiny
     ms = np.array(history) @ benchmark.latency_ms  # (windows,)
     percent = 100 * (np.array(history) @ benchmark.accuracy)  # (windows,)
     dots = axes.scatter(

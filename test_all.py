@@ -26,6 +26,7 @@ environment variable NAS_TABLES names, and are skipped elsewhere; so is what nee
 
 import ast
 import bz2
+import collections
 import contextlib
 import csv
 import functools
@@ -54,9 +55,14 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+import PIL.Image
+import PIL.ImageSequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.backend_bases import MouseEvent
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
 
 import build_benchmark
 import claims
@@ -1984,32 +1990,473 @@ def test_a_reward_that_the_paper_does_not_have(tmp_path):
     assert sorted(os.listdir(tmp_path)) == FILES
 
 
-@pytest.mark.parametrize(("name", "panels"), [("fig2", 1), ("fig3", 2), ("fig6", 3), ("fig7", 2)])
-def test_figures_show_the_data(name, panels, results):
-    """Catches an empty picture: the panels' axes and both rewards' colours must be seen."""
-    pixels = matplotlib.image.imread(results[0] / f"{name}.png")[:, :, :3]  # (height, width, 3)
-    black = (pixels < 0.1).all(axis=2)
-    spines = [np.diff((black.mean(axis=k) > 0.25).astype(int)) == 1 for k in (0, 1)]
-    assert max(spine.sum() for spine in spines) >= panels
-    for reward in ("mnasnet", "proposed"):
-        wanted = matplotlib.colors.to_rgb(figures.colour(reward))
-        assert (np.abs(pixels - wanted) < 0.02).all(axis=2).sum() > 100
+# --- VI. What people look at: figures.py ------------------------------------------------------
 
 
-def test_figures_draw_what_was_found(monkeypatch):
-    """Catches curves and counts of other data than the title says: read off the drawn figures."""
-    drawn, rng = [], np.random.default_rng(0)
-    monkeypatch.setattr(figures.Figure, "savefig", lambda figure, path: drawn.append(figure))
-    accuracy, latency_ms = rng.uniform(0.1, 0.7, (3, 500)), rng.uniform(10, 25, (3, 500))
-    found = {"random": (accuracy, latency_ms)}
-    figures.fig7("fig7.png", found, {}, 17.0, "x")
-    for axes, values in zip(drawn[0].axes, (100 * accuracy, latency_ms), strict=True):
-        medians = np.median(values.reshape(3, 2, 250).mean(axis=2), axis=0)
-        assert any(np.allclose(line.get_ydata(), medians) for line in axes.lines)
-    figures.fig6("fig6.png", {"random": (accuracy[:1], latency_ms[:1])}, 17.0, "x")
-    counts = {text.get_position(): text.get_text() for text in drawn[1].axes[0].texts}
-    inside = (accuracy[0] >= 0.4) & (accuracy[0] < 0.5) & (np.floor(latency_ms[0]) == 20)
-    assert counts[45, 20.5] == str(inside.sum())
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved while the test runs, as objects."""
+    saved = []
+    monkeypatch.setattr(figures.Figure, "savefig", lambda figure, path: saved.append(figure))
+    return saved
+
+
+def mine(accuracy, latency_ms, target_ms):
+    """A reward of one's own."""
+    return accuracy - 0.1 * latency_ms / target_ms
+
+
+MINE = {"mnasnet": mnasnet, "mine": mine, "proposed": proposed}
+
+
+@pytest.fixture(scope="session")
+def runs():
+    """A small search with three rewards: 5 seeds, 600 networks, so that one window is short."""
+    problem = Problem(SURROGATE, MINE, 17.0)
+    return run_searches(problem, range(5), 600, hyperparameters=LIGHT)
+
+
+@pytest.fixture(scope="session")
+def entries(runs):
+    return claims.ledger(runs.points(), 17.0)
+
+
+def texts_of(figure):
+    """All that is written on a figure."""
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+
+
+def mnasnet_by_hand(ms, T):
+    """f and f' at accuracy 50 %."""
+    f = 0.5 * (ms / T) ** -0.07
+    return f, -0.07 * f / ms
+
+
+def proposed_by_hand(ms, T):
+    """f and f' at accuracy 50 %."""
+    paid = ms <= 1.5 * T - 1
+    left = np.where(paid, 1.5 * T - ms, 1)
+    f = 0.45 + 0.1 * np.log(left) / np.log(T)
+    return f, np.where(paid, -0.1 / left / np.log(T), 0)
+
+
+@pytest.mark.parametrize("T", [17.0, 9.0])
+def test_fig_2_is_f_and_its_slope(T, drawn):
+    """Catches a curve of the other reward, another accuracy or unit, and arrows turned round."""
+    figures.fig2("fig2.png", MINE, T)
+    panels = drawn[0].axes[:3]
+    slopes = drawn[0].axes[3:]
+    by_hand = {"mnasnet": mnasnet_by_hand, "proposed": proposed_by_hand}
+    assert [axes.get_title() for axes in panels] == list(MINE)
+    for axes, right in zip(panels, slopes, strict=True):
+        ms, f = axes.lines[0].get_data()
+        assert np.array_equal(right.lines[0].get_xdata(), ms)
+        assert ms[0] < T / 16
+        assert ms[-1] > 1.5 * T
+        if axes.get_title() in by_hand:
+            expected_f, expected_slope = by_hand[axes.get_title()](ms, T)
+        else:
+            expected_f = 0.5 - 0.1 * ms / T
+            expected_slope = np.full_like(ms, -0.1 / T)
+        assert f == pytest.approx(expected_f)
+        assert right.lines[0].get_ydata() == pytest.approx(expected_slope)
+        assert axes.lines[1].get_xdata() == [T, T]
+        arrows = [text for text in axes.texts if text.get_text() == ""]
+        to_the_left, to_the_right = (text.xy[0] - text.xyann[0] for text in arrows)
+        assert to_the_left < 0 < to_the_right
+        written = [text.get_text() for text in axes.texts]
+        names = [text for text in written if text.endswith("er")]
+        assert names == ["A: faster", "B: slower"]
+        assert axes.get_ylim() == panels[0].get_ylim()
+        assert right.get_ylim() == slopes[0].get_ylim()
+
+
+def test_fig_3_is_both_rewards(drawn):
+    """Catches a curve of another reward or accuracy, and names beside the wrong line."""
+    figures.fig3("fig3.png", MINE, 17.0)
+    [axes] = drawn[0].axes
+    names = {text.get_color(): text.get_text().strip() for text in axes.texts}
+    ms = axes.lines[0].get_xdata()
+    expected = {
+        "mnasnet": mnasnet_by_hand(ms, 17)[0],
+        "proposed": proposed_by_hand(ms, 17)[0],
+        "mine": 0.5 - 0.1 * ms / 17,
+    }
+    for line in axes.lines[:3]:
+        assert line.get_ydata() == pytest.approx(expected.pop(names[line.get_color()]))
+    assert expected == {}
+
+
+def test_slopes_at_two_accuracies(drawn):
+    """Catches a cost per ms of another sign, unit or accuracy."""
+    figures.slopes("slopes.png")
+    [axes] = drawn[0].axes
+    lines = {line.get_label(): line for line in axes.lines}
+    ms = axes.lines[0].get_xdata()
+    half = lines["mnasnet, accuracy 50 %"].get_ydata()
+    assert half == pytest.approx(-1000 * mnasnet_by_hand(ms, 17)[1])
+    assert lines["mnasnet, accuracy 70 %"].get_ydata() == pytest.approx(1.4 * half)
+    cost = lines["proposed, any accuracy"].get_ydata()
+    assert cost == pytest.approx(-1000 * proposed_by_hand(ms, 17)[1])
+
+
+def test_table_1_as_lines(drawn):
+    """Catches a pair joined wrongly: a line must rise where the reward prefers the second."""
+    figures.table_1("table1.png")
+    rises = {}
+    for axes in drawn[0].axes:
+        for pair, line in zip(nas_reward.TABLE_1, axes.lines, strict=True):
+            printed = [float(entry) for entry in pair[axes.get_title()]]
+            assert line.get_ydata() == pytest.approx(printed, abs=6e-5)
+            assert list(line.get_xdata()) == [ms for _, ms in pair["networks"]]
+            rises[axes.get_title(), pair["case"]] = np.diff(line.get_ydata()).item()
+    assert {key for key, rise in rises.items() if abs(rise) < 0.001} == {
+        ("mnasnet", "a"),
+        ("mnasnet", "b"),
+    }
+    assert rises["mnasnet", "c"] < 0
+    assert rises["proposed", "a"] > 0
+    assert rises["proposed", "b"] < 0
+    assert rises["proposed", "c"] > 0
+
+
+def test_fig_6_counts(runs, entries, drawn):
+    """Catches a count in another box, of other runs, or summed instead of averaged."""
+    figures.fig6("fig6.png", runs, entries)
+    rows = [int(label.get_text()) for label in drawn[0].axes[0].get_yticklabels()]
+    assert rows == list(range(7, 26))  # the latencies are 7.66 to 25.96 ms
+    for axes, (name, points) in zip(drawn[0].axes, runs.points().items(), strict=True):
+        assert axes.get_title() == name
+        counts = collections.Counter()
+        for accuracy, ms in zip(points[0].flat, points[1].flat, strict=True):
+            column = 10 * int(10 * accuracy)
+            counts[max(column, 30) + 5, int(ms) + 0.5] += 1 / 5  # 5 runs
+        expected = {place: round(n) for place, n in counts.items() if round(n)}
+        numbers = [text for text in axes.texts if text.get_position()[1] > 1]
+        written = {text.get_position(): int(text.get_text()) for text in numbers}
+        assert written == expected
+
+
+def test_fig_6_shares_a_scale_and_marks_the_boxes(runs, entries, drawn):
+    """Catches panels that cannot be compared, and the paper's counts at another box."""
+    figures.fig6("fig6.png", runs, entries)
+    scales = {axes.collections[0].get_clim() for axes in drawn[0].axes}
+    assert len(scales) == 1
+    paper = {"mnasnet": ("659", "781"), "proposed": ("780", "1,004")}
+    for axes, (name, (accuracy, latency_ms)) in zip(
+        drawn[0].axes, runs.points().items(), strict=True
+    ):
+        written = {text.get_position(): text.get_text() for text in axes.texts}
+        below = {x: (written[x, -0.09], written[x, -0.15]) for x in (55, 65)}
+        boxes = [line for line in axes.lines if len(line.get_xdata()) == 5]
+        for k, (low, box) in enumerate(zip((0.5, 0.6), boxes, strict=True)):
+            inside = (accuracy >= low) & (accuracy < low + 0.1) & (latency_ms <= 17)
+            median = float(np.median(inside.sum(axis=1)))
+            expected = paper[name][k] if name in paper else "-"
+            assert below[55 + 10 * k] == (expected, f"{median:,.4g}")
+            assert set(box.get_xdata()) == {100 * low, 100 * low + 10}
+            assert max(box.get_ydata()) == 17.0
+
+
+def test_fig_7_means(runs, entries, drawn):
+    """Catches other means, a window that stands elsewhere, and a band of another width."""
+    figures.fig7("fig7.png", runs, entries)
+    windows = (slice(0, 250), slice(250, 500), slice(500, 600))
+    for k, (axes, unit) in enumerate(zip(drawn[0].axes, (100, 1), strict=True)):
+        bands = axes.patches[::2]
+        lines = axes.patches[1::2]
+        for band, line, (name, points) in zip(bands, lines, runs.points().items(), strict=True):
+            means = [unit * points[k][:, window].mean(axis=1) for window in windows]
+            low, middle, high = np.quantile(means, [0.1, 0.5, 0.9], axis=1)
+            assert line.get_label() == name
+            assert line.get_data().values == pytest.approx(middle)
+            assert list(line.get_data().edges) == [0, 250, 500, 600]
+            assert band.get_data().values == pytest.approx(high)
+            assert band.get_data().baseline == pytest.approx(low)
+
+
+def test_fig_7_marks_what_the_paper_reports(runs, entries, drawn):
+    """Catches the paper's 4,750 and 4,000 at the other reward, or away from the line of T."""
+    figures.fig7("fig7.png", runs, entries)
+    _, latency = drawn[0].axes
+    marks = [line for line in latency.lines if line.get_marker() == "v"]
+    places = {mark.get_color(): (*mark.get_xdata(), *mark.get_ydata()) for mark in marks}
+    colours = figures.palette(MINE)
+    assert places == {colours["mnasnet"]: (4750, 17), colours["proposed"]: (4000, 17)}
+
+
+def test_claims_picture(runs, entries, drawn):
+    """Catches a row with another line's numbers or verdict, and a verdict in a reward's colour."""
+    figures.claims_picture("claims.png", entries, "surrogate")
+    claimed = {e["claim"]: e for e in entries}
+    found = 0
+    for axes in drawn[0].axes:
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        verdicts = {text.get_position()[1]: text for text in axes.texts}
+        for y, name in enumerate(names):
+            e = claimed[name]
+            found += 1
+            in_row = [line for line in axes.lines if set(line.get_ydata()) == {y}]
+            here = {line.get_marker(): line for line in in_row}
+            assert verdicts[y].get_text() == e["verdict"]
+            background = verdicts[y].get_bbox_patch().get_fc()
+            assert background not in map(to_rgba, figures.COLOURS)
+            if e["ours"] is not None:
+                median = here[{"": "o", ">=": ">", "<=": "<"}[e["bound"]]]
+                assert list(median.get_xdata()) == [e["ours"]]
+                assert list(here["None"].get_xdata()) == [e["low"], e["high"]]
+                assert list(here["|"].get_xdata()) == e["per_seed"]
+            assert ("D" in here) == (e["paper"] is not None)
+            if "D" in here:
+                assert list(here["D"].get_xdata()) == [e["paper"]]
+    assert found == len(entries)
+
+
+def test_landscape(runs, drawn):
+    """Catches a star on another cell, a line of unequal reward, a search that ended elsewhere."""
+    figures.landscape("landscape.png", runs)
+    for axes, (name, reward) in zip(drawn[0].axes, MINE.items(), strict=True):
+        pay = reward(*COLUMNS, 17.0)
+        best = pay.argmax()
+        lines = {line.get_label(): line for line in axes.lines}
+        star = lines["best cell, thick line: as good"]
+        ends = lines["where a run ends: mean of its last 250"]
+        accuracy, latency_ms = runs.points()[name]
+        assert axes.get_title() == name
+        assert list(star.get_xdata()) == [SURROGATE.latency_ms[best]]
+        assert list(star.get_ydata()) == [100 * SURROGATE.accuracy[best]]
+        assert ends.get_xdata() == pytest.approx(latency_ms[:, 500:].mean(axis=1))
+        assert ends.get_ydata() == pytest.approx(100 * accuracy[:, 500:].mean(axis=1))
+        assert any(list(line.get_xdata()) == [17.0, 17.0] for line in axes.lines)
+        equal, through_star = axes.collections
+        assert list(through_star.levels) == [pay.max()]
+        drawn_levels = 0
+        for contours in (equal, through_star):
+            for level, path in zip(contours.levels, contours.get_paths(), strict=True):
+                ms, percent = path.vertices.T
+                paid = reward(percent / 100, ms, 17.0)
+                assert paid == pytest.approx(level, abs=2e-3)  # kinks bend them a bit
+                drawn_levels += len(ms) > 0
+        assert drawn_levels > 4
+
+
+def test_pareto_front():
+    """Catches a cell that another beats, or a missing one; also among equals."""
+    front = figures.pareto_front(SURROGATE)
+    accuracy, ms = COLUMNS
+    for row in range(0, N_CELLS, 25):
+        beaten = (accuracy >= accuracy[row]) & (ms <= ms[row])
+        beaten &= (accuracy > accuracy[row]) | (ms < ms[row])
+        if row in front:
+            assert not beaten.any()
+    for row in front:
+        beaten = (accuracy > accuracy[row]) & (ms <= ms[row])
+        assert not beaten.any()
+    best_within = [accuracy[ms <= limit].max() for limit in ms[front]]
+    assert best_within == pytest.approx(accuracy[front])
+    assert accuracy.max() in accuracy[front]
+    assert ms.min() in ms[front]
+
+
+def test_a_reward_of_ones_own_is_in_every_figure(runs, entries, drawn, tmp_path):
+    """Catches a picture of the paper's rewards only, and two rewards of one colour."""
+    figures.write_figures(tmp_path, runs, entries)
+    assert len(drawn) == 6
+    for figure in drawn:
+        written = " ".join(texts_of(figure))
+        for name in MINE:
+            assert name in written
+    colours = figures.palette([*REWARDS, "mine"])
+    assert len(set(colours.values())) == len(REWARDS) + 2  # and random search
+    assert figures.palette(["mine", "proposed"])["proposed"] == colours["proposed"]
+
+
+def test_text_can_be_read_from_the_back_row(runs, entries, drawn, tmp_path):
+    """Catches text below 1/40 of the height, or a picture that is not 16:9."""
+    of_the_paper = [e for e in entries if e["reward"] != "mine"]  # more rows are taller
+    figures.write_figures(tmp_path, runs, of_the_paper)
+    figures.write_drawings(tmp_path)
+    assert len(drawn) == 10
+    for figure in drawn:
+        width, height = figure.get_size_inches()
+        for text in figure.findobj(matplotlib.text.Text):
+            assert text.get_fontsize() / 72 >= height / 40 or not text.get_text()
+        assert width == 16
+        assert height == pytest.approx(9)
+
+
+def test_pictures_are_written(runs, entries, tmp_path):
+    """Catches a file that is missing, empty or called otherwise."""
+    figures.write_figures(tmp_path, runs, entries)
+    figures.write_drawings(tmp_path)
+    names = ["cell", "claims", "fig2", "fig3", "fig6", "fig7"]
+    names += ["landscape", "loop", "slopes", "table1"]
+    assert sorted(os.listdir(tmp_path)) == [f"{name}.png" for name in names]
+    for name in names:
+        pixels = matplotlib.image.imread(tmp_path / f"{name}.png")
+        assert pixels.shape[:2] == (900, 1600) or name == "claims"
+        assert pixels.std() > 0.05
+
+
+def test_the_cell_and_the_loop(drawn):
+    """Catches an edge between other nodes, or another cell than the docstring's example."""
+    figures.draw_cell("cell.png")
+    figures.draw_loop("loop.png")
+    [axes] = drawn[0].axes
+    arrows = [text for text in axes.texts if text.get_text() == ""]
+    ends = [(figures.NODES.index(a.xyann), figures.NODES.index(a.xy)) for a in arrows]
+    assert ends == [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+    written = texts_of(drawn[0])
+    for edge, operation in enumerate((3, 1, 3, 0, 1, 3)):
+        assert f"edge {edge}: {operation}" in written
+    assert "row 10,383 of 15,625; where edges meet, they are added" in written
+    for word in ("controller", "benchmark", "reward"):
+        assert word in texts_of(drawn[1])
+
+
+def test_policies_are_those_of_the_search(runs):
+    """Catches an animation of another search than the one that the run reports."""
+    steps = list(nas_search.policies(runs.problem, 3, 600, LIGHT))
+    assert len(steps) == 3
+    for window, p in enumerate(steps):
+        for name in MINE:
+            expected = runs.expected[name]["accuracy"][3, window]
+            assert p[name] @ SURROGATE.accuracy == pytest.approx(expected, rel=1e-5)
+
+
+def test_animation(tmp_path):
+    """Catches a film that does not move, shows one reward only, or is too large for README."""
+    problem = Problem(SURROGATE, ["mnasnet", "proposed"], 17.0)
+    path = tmp_path / "search.gif"
+    figures.animate(path, problem, 0, 600, LIGHT)
+    with PIL.Image.open(path) as film:
+        assert film.n_frames == 3
+        stills = PIL.ImageSequence.Iterator(film)
+        frames = [np.array(still.convert("RGB")) for still in stills]
+    assert frames[0].shape == (540, 960, 3)
+    for half in (slice(0, 480), slice(480, 960)):
+        assert (frames[0][:, half] != frames[2][:, half]).any()
+    assert path.stat().st_size < 3 * 150_000  # 20 frames of a whole search: 3 MB
+
+
+# --- VI. The window with sliders --------------------------------------------------------------
+
+
+@pytest.fixture
+def explorer():
+    """The sliders on a canvas without a display."""
+    figure = figures.Figure(figsize=(16, 9), dpi=80)
+    FigureCanvasAgg(figure)
+    return figures.Explorer(figure, SURROGATE)
+
+
+def click(figure, x, y):
+    """Press and release the mouse at display coordinates."""
+    for name in ("button_press_event", "button_release_event"):
+        event = MouseEvent(name, figure.canvas, x, y, button=1)
+        figure.canvas.callbacks.process(name, event)
+
+
+def slide(slider, value):
+    """Click on a slider where it stands for `value`."""
+    click(slider.ax.figure, *slider.ax.transData.transform((value, 0.5)))
+
+
+def choose(explorer, name):
+    """Click on a preset."""
+    k = [label.get_text() for label in explorer.presets.labels].index(name)
+    click(explorer.figure, *explorer.presets.labels[k].get_window_extent().p0 + 3)
+
+
+def shown(axes):
+    """(T, the star's (ms, percent), its line of equal reward) in a panel; None where not drawn."""
+    lines = axes.lines
+    T = next(line.get_xdata()[0] for line in lines if line.get_linestyle() == "--")
+    star = next((line for line in lines if line.get_marker() == "*"), None)
+    if star is None:
+        return T, None, None
+    same_colour = [line for line in lines if line.get_color() == star.get_color()]
+    line = next(line for line in same_colour if line is not star)
+    return T, (*star.get_xdata(), *star.get_ydata()), line.get_data()
+
+
+@pytest.mark.parametrize(
+    ("T", "w", "y"),
+    [(17.0, -0.07, 0.1), (9.0, -0.2, 0.3), (30.0, -0.02, 0.03)],
+)
+def test_sliders_move_the_optima(T, w, y, explorer):
+    """Catches a slider that moves another letter, and an optimum or a line that stays behind."""
+    slide(explorer.T, T)
+    slide(explorer.w, w)
+    slide(explorer.y, y)
+    T, w, y = (slider.val for slider in (explorer.T, explorer.w, explorer.y))
+    accuracy, ms = COLUMNS
+    left = np.maximum(1.5 * T - ms, 1)
+    pays = (accuracy * (ms / T) ** w, (1 - y) * accuracy + y * np.log(left) / np.log(T))
+    for axes, pay in zip(explorer.panels, pays, strict=True):
+        best = pay.argmax()
+        at, star, _ = shown(axes)
+        assert at == T
+        assert star == (ms[best], 100 * accuracy[best])
+    line_ms, percent = shown(explorer.panels[0])[2]
+    paid = percent / 100 * (line_ms / T) ** w
+    assert paid == pytest.approx(pays[0].max())
+    line_ms, percent = shown(explorer.panels[1])[2]
+    left = np.maximum(1.5 * T - line_ms, 1)
+    paid = (1 - y) * percent / 100 + y * np.log(left) / np.log(T)
+    assert paid == pytest.approx(pays[1].max())
+
+
+def test_preset_of_equal_strength(explorer):
+    """Catches slopes that differ: at T, one ms must be worth as much accuracy under both."""
+    choose(explorer, "equal strength")
+    best = SURROGATE.accuracy[SURROGATE.latency_ms <= 17].max()
+    ms = np.array([16.99, 17.01])
+    paid = mnasnet(best, ms, 17, explorer.w.val, explorer.w.val)
+    worth = np.diff(paid)[0] / mnasnet(1.0, 17.0)
+    assert worth == pytest.approx(np.diff(proposed(best, ms))[0] / 0.9, rel=1e-4)
+    assert explorer.figure._suptitle.get_text() == figures.PRESETS["equal strength"]
+
+
+def test_preset_of_seconds(explorer):
+    """Catches an optimum where Eq. 4 refuses T, and a sentence that is not true."""
+    choose(explorer, "seconds by mistake")
+    assert explorer.T.val == 0.017
+    assert shown(explorer.panels[1])[1] is None
+    assert "needs T > 1" in explorer.panels[1].get_title()
+    assert shown(explorer.panels[0])[1] is not None  # MnasNet's reward is only scaled
+    fast, slow = (math.log(0.0255 - LAT, 0.017) for LAT in (0.008, 0.016))
+    assert slow > fast  # "slower would pay more"
+    choose(explorer, "paper")
+    assert explorer.T.val == 17.0
+    assert shown(explorer.panels[1])[1] is not None
+
+
+def test_preset_of_a_phone(explorer, tmp_path, monkeypatch):
+    """Catches a crash without the phone's table, and cells of another benchmark with it."""
+    monkeypatch.setattr(figures, "PHONE", tmp_path / "phone.pkl")
+    choose(explorer, "17 ms on a phone")
+    advice = explorer.figure._suptitle.get_text()
+    assert "python build_benchmark.py tables --device pixel3" in advice
+    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms)
+    phone = nas_benchmark.Benchmark(
+        SURROGATE.accuracy, SURROGATE.latency_ms / 2, SURROGATE.provenance
+    )
+    nas_benchmark.save(phone, figures.PHONE)
+    choose(explorer, "paper")
+    choose(explorer, "17 ms on a phone")
+    assert explorer.figure._suptitle.get_text() == figures.PRESETS["17 ms on a phone"]
+    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms / 2)
+
+
+def test_window_without_a_display():
+    """Catches a traceback, or a window that nobody can see, where there is no display."""
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    command = [sys.executable, HERE / "figures.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stderr.count("\n") == 1
+    assert "error: no window can be opened" in done.stderr
+    assert done.returncode == 2
 
 
 # --- VII. Failures: full disk, Ctrl-C, kill -9, a reader that leaves --------------------------
