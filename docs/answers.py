@@ -160,8 +160,10 @@ def settles(latency_ms, target_ms):
 
 # --- 9. The phone, from its landscape ---------------------------------------------------------
 # Get the table of a Pixel 3 first (3 MB):  python build_benchmark.py tables --device pixel3
-# Without it, the check uses the benchmark that ships. Look at the landscape of that table, and
-# imagine the lines of equal reward: where do they touch the cloud of cells from above?
+# Then open its landscape:    python figures.py --benchmark data/cifar100_pixel3.pkl
+# (without a display: run_experiment.py --benchmark ... --quick --out phone draws landscape.png).
+# Without the phone's table, the check uses the benchmark that ships, and so can you. First guess,
+# with the stars covered: where does the highest line of each reward touch the cloud of cells?
 
 
 def prediction(benchmark, target_ms):

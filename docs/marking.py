@@ -83,7 +83,7 @@ def as_numbers(name, found):
     try:
         return np.asarray(found, float)
     except (TypeError, ValueError):
-        raise Wrong(f"{name} is not a number or an array: {str(found):.60}") from None
+        raise Wrong(f"{name} is not a number or an array: {found!s:.60}") from None
 
 
 def pair_of(name, found):

@@ -21,6 +21,7 @@ from pages import markdown
 
 import claims
 import controller_plain as plain
+import figures
 import nas_benchmark
 import nas_reward
 import nas_search
@@ -232,7 +233,7 @@ def guesses():
 def equal_strength():
     """w_eq for a network of 72 %, at T."""
     accuracy = 0.72
-    w = -(Y / X) * 2 / (accuracy * math.log(T_MS))
+    w = figures.w_of_equal_strength(Y, accuracy, T_MS)
     return dict(percent=100 * accuracy, w=w, size=-w, paper=-nas_reward.ALPHA)
 
 
@@ -324,6 +325,7 @@ KNOWN = {f"| {start}-{end} |": "the plan" for start, end in itertools.pairwise(M
     "add up to 0": "so their derivatives add up to 0",
     "for b = 0 and for b = 5": "test_reinforce_follows_the_exact_expected_reward",
     "A is 0": "the first update",
+    "is 1 for the operation that was drawn and 0 for the others": "a one-hot vector",
     "log p_k - 1": "the derivative of p log p",
     "(1 - i)": "the slope of a sigmoid",
     "(1 - f)": "the same",
