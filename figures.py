@@ -133,8 +133,15 @@ def write_drawings(folder):
 def mark_target_upright(axes, target_ms, at=0.96):
     """A dashed line up the panel at LAT = T, named at the height `at` (0..1)."""
     axes.axvline(target_ms, color="black", ls="--", lw=2)
-    name = axes.text(target_ms, at, f" T = {target_ms:.4g} ms", va="center", zorder=3)
-    name.set(transform=axes.get_xaxis_transform(), clip_on=True, bbox=BLANK)
+    axes.annotate(
+        f" T = {target_ms:.4g} ms",
+        (target_ms, at),
+        xycoords=axes.get_xaxis_transform(),
+        va="center",
+        zorder=3,
+        bbox=BLANK,
+        annotation_clip=True,  # not where T is far beyond the panel
+    )
 
 
 def mark_target_across(axes, target_ms):
@@ -331,8 +338,9 @@ def count_networks(runs):
     column_edges = np.arange(top - 50, top + 1, 10)
     accuracy = np.maximum(table.accuracy, column_edges[0] / 100)
     lowest = np.floor(table.latency_ms.min())
-    step = int(np.ceil((table.latency_ms.max() - lowest) / MOST_ROWS))
-    row_edges = np.arange(lowest, table.latency_ms.max() + step, step)
+    width = table.latency_ms.max() - lowest
+    step = max(1, int(np.ceil(width / MOST_ROWS)))
+    row_edges = lowest + step * np.arange(width // step + 2)
     counts = {}
     for name, rows in runs.rows.items():
         per_cell = np.bincount(rows.ravel(), minlength=N_CELLS) / len(rows)
@@ -580,7 +588,7 @@ def limits(benchmark):
     """(latency, accuracy) limits, ms and %, that show all but the least accurate cells."""
     lowest = np.quantile(benchmark.accuracy, LEAST)
     ms = benchmark.latency_ms[benchmark.accuracy >= lowest]
-    width = np.ptp(ms)
+    width = max(np.ptp(ms), 0.01 * ms.max())  # where all cells are equally fast
     x = (max(ms.min() - 0.13 * width, 0.5 * ms.min()), ms.max() + 0.03 * width)
     y = (100 * lowest, 100 * benchmark.accuracy.max() + 1)
     return x, y
