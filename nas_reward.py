@@ -36,8 +36,11 @@ error, and milliseconds stand in every name. The paper does not justify 0.9, 0.1
 them as given."""
 
 import math
+import sys
 
 import numpy as np
+
+import command_line
 
 T_MS = 17.0  # the paper's target latency, ms
 ALPHA = -0.07  # MnasNet's exponent below T ...
@@ -327,8 +330,14 @@ REWARDS = {  # for --rewards
 }
 
 
-if __name__ == "__main__":
+def report(argv):
+    """The command: prints Table 1 and what the text says. Raises UserError."""
+    command_line.Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
     print("Table 1: rewards as printed in the paper, beside the formula (T = 17 ms)\n")
     print(table_1_report())
     print("\nWhat the text says of the rewards (T = 17 ms)\n")
     print(comparisons_report())
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(report, sys.argv[1:]))
