@@ -237,6 +237,12 @@ def equal_strength():
     return dict(percent=100 * accuracy, w=w, size=-w, paper=-nas_reward.ALPHA)
 
 
+def comparisons():
+    """What the text says of the rewards: a to h, in the order of nas_reward.comparisons."""
+    values = [value for said in nas_reward.comparisons() for value in said["values"]]
+    return dict(zip("abcdefgh", values, strict=True))
+
+
 def verdict_rules():
     return dict(level=claims.LEVEL, runs=claims.MIN_RUNS)
 
@@ -254,6 +260,11 @@ def random_search():
 
 
 SENTENCES = {
+    "README.md": [
+        ("2^-0.07 = {factor:.3f}", powers),
+        ("{a:.4f}, {b:.4f}: nearly equal | {c:.4f}, {d:.4f}: the second wins", comparisons),
+        ("15 → 5 ms, 20 → 10 ms, at 50 % | {e:.4f}, {f:.4f} | {g:.4f}, {h:.4f}", comparisons),
+    ],
     "docs/lesson.md": [
         ("for 2^-0.07 = {factor:.3f} is nearly 1 / {gain:.2f}", powers),
         ("if it is above {level:g} we say", verdict_rules),
@@ -278,7 +289,19 @@ SENTENCES = {
 GAIN = 0.05  # what a doubled latency must bring in accuracy, says the paper after MnasNet
 MINUTES = (0, 8, 22, 30, 42, 56, 64, 74, 84, 90)  # of the lesson's plan
 
-KNOWN = {f"| {start}-{end} |": "the plan" for start, end in itertools.pairwise(MINUTES)} | {
+READING = {  # minutes that a file takes
+    "what is good": 15,
+    "what exists": 10,
+    "who chooses, as on the board": 40,
+    "the same, many at a time": 30,
+    "what happens": 15,
+    "whether the paper's claims hold": 20,
+    "the command": 10,
+    "why to believe it": 40,
+}
+KNOWN = {f"| {start}-{end} |": "the plan" for start, end in itertools.pairwise(MINUTES)}
+KNOWN |= {f"| {minutes} | {what}": "reading a file" for what, minutes in READING.items()}
+KNOWN |= {
     "at minute 56": "the plan: when the bug is to be found",
     "of 90 minutes": "how long the lesson takes",
     "T = 17 ms": "the paper's target",
@@ -346,14 +369,31 @@ KNOWN = {f"| {start}-{end} |": "the plan" for start, end in itertools.pairwise(M
     "step t + 1": "of the LSTM",
     "accuracy, 0)": "exercise 5, a wall",
     "fell to 17 ms or less": "the paper's words",
+    "59(11), 2022": "the paper's volume and year",
+    "59(11), 39-45, 2022": "its pages as well",
+    "CVPR 2019": "MnasNet",
+    "ICLR 2020": "NAS-Bench-201",
+    "limit of 17 ms": "the paper's target",
+    "40 searches of 5,000 networks": "of the default run, with each reward",
+    "in about 20 seconds on two cores": "measured on two cores of a server",
+    "in 0..1": "an accuracy",
+    "(LAT / T)^-0.07": "Eq. 2-3",
+    "0.9 ACC + 0.1 log_T(1.5 T - LAT)": "Eq. 4-5",
+    "worth 5 % more accuracy": "what a doubled latency must bring",
+    "term is 0 once": "Eq. 4",
+    "LAT exceeds 1.5 T - 1": "the same",
+    "60 %, 8 ms against 63 %, 16 ms": "the text's first comparison",
+    "3 MB of download": "the public tables",
+    "27 devices": "data/devices.csv",
     "17.01 ms as about 25 ms": "exercise 5, a latency just above T and one far above",
 }
 NAMES = (
-    r"^```(?:python|diff|sh)\n(?s:.*?)^```",  # code, which the tests run
+    r"^```(?:python|diff|sh|powershell)\n(?s:.*?)^```",  # code, which the tests run
     r"\]\([^)\s]*\)",  # where a link leads
     r"https?://\S+",
-    r"NAS-Bench-\d+|CIFAR-\d+|ImageNet\d+-\d+",
-    r"\bEqs?\. \d(?:-\d)?|\bTable \d|\bFigs?\. \d",
+    r"`[a-z_.]*[a-z_]\d\w*`",  # of a function or a test
+    r"(?i:nas-?bench-?\d+)|CIFAR-\d+|ImageNet\d+-\d+",
+    r"\bEqs?\. \d(?:-\d)?|\bTable \d|\bFigs?\.? \d(?:, \d)*",
     r"\b[13]x[13]\b",
     r"^#+ \d+\.|^\d+\. ",  # headings, lists
     r"\b(?:[Ss]ections?|[Ee]xercises?) \d+(?: and \d+)?|exercises\.py \d+",
