@@ -49,6 +49,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -3054,6 +3055,27 @@ def test_harmless_names(name, room):
     """Catches a name that is refused, or changed, although it can be shown as it is."""
     Path("odd.pkl").write_bytes(provenance(name=name))
     assert nas_benchmark.load("odd.pkl").name == name
+
+
+SPREAD = np.where(np.arange(N_CELLS) % 2 == 1, 1e-4, np.linspace(1.0, 1e6, N_CELLS))  # ms
+
+
+@pytest.mark.parametrize(
+    ("columns", "target_ms"),
+    [
+        (dict(latency_ms=[17.0] * N_CELLS, accuracy=[5e-324] * N_CELLS), "1000000"),
+        (dict(latency_ms=SPREAD.tolist()), "1.0000000000000002"),
+    ],
+)
+def test_odd_benchmarks_that_are_good(columns, target_ms, room, capfd):
+    """Catches a warning or a traceback in a figure whose cells are all alike, or far from T."""
+    Path("odd.pkl").write_bytes(damaged(**columns))
+    arguments = ["--benchmark", "odd.pkl", "--out", "new", "--seeds", "1", "--samples", "251"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run_experiment.main([*arguments, "--target-ms", target_ms]) == 0
+    assert capfd.readouterr().err == ""
+    assert sorted(os.listdir("new")) == FILES
 
 
 SMALL_SPACE = 8  # cells, so that a mutation hits more than numbers
