@@ -1,7 +1,7 @@
 """Does every number on a page have a source? README.md and docs/lesson.md, number by number.
 
     python docs/check_numbers.py           a line per number that is off, and exit code 1
-    python docs/check_numbers.py write     write the blocks of docs/lesson.md anew
+    python docs/check_numbers.py write     write blocks, and numbers in sentences, anew
 
 A number may stand on a page for one of three reasons; docs/sources.py holds them:
 
@@ -112,11 +112,20 @@ def agrees(shown, value):
 
 
 def write():
-    """Write every block that sources.py makes, on all pages that have it."""
+    """Write what sources.py makes: all blocks, and the numbers in sentences that are not Within."""
     for page in PAGES:
         for block in re.finditer(BLOCK, read(page), re.S):
             if block["name"] in BLOCKS:
                 replace(ROOT / page, block["name"], BLOCKS[block["name"]]())
+        text = read(page)
+        for template, function in SENTENCES.get(page, ()):
+            pattern, expected = as_pattern(template, function())
+            found = re.search(pattern, text)
+            for name, value in reversed(list(expected.items()) if found else []):
+                if not isinstance(value, Within):
+                    text = text[: found.start(name)] + value + text[found.end(name) :]
+        if text != read(page):
+            (ROOT / page).write_text(text, encoding="utf-8")
 
 
 def command(argv):
