@@ -1,7 +1,9 @@
 """Where the tables come from: makes the benchmark files that `nas_benchmark.load` reads.
 
-    python build_benchmark.py tables --list                   27 devices: GPUs, phones, CPUs, ...
-    python build_benchmark.py tables --device pixel3          real accuracy, real latency; 3 MB
+    python build_benchmark.py tables --device modelled        measured accuracy, modelled latency
+    python build_benchmark.py tables --device pixel3          measured accuracy, measured latency
+    python build_benchmark.py tables --latency FILE.csv       measured accuracy, your own latency
+    python build_benchmark.py tables --list                   27 devices, and the two models
     python build_benchmark.py natsbench DIR                   the official NATS-Bench folder
     python build_benchmark.py nasbench201 FILE.pth            the official NAS-Bench-201 file
     python build_benchmark.py surrogate                       the committed surrogate, to the byte
@@ -23,6 +25,7 @@ import urllib.request
 import zipfile
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -152,14 +155,18 @@ def download(url):
 
 def list_devices(folder):
     """Print all devices, and the latency range of those whose file is in the folder."""
-    print("device          what it is (its batch)      latency, ms: lowest, median, highest")
+    head = "device              what it is (its batch)"
+    print(f"{head:46}  latency, ms: lowest, median, highest")
+    for name, model in MODELS.items():
+        print(f"{name:18}  {model}")
     for name, device in devices().items():
         what = f"{device['kind']} {device['hardware']} ({device['batch'] or '?'})"
         path = (folder or CACHE) / "latency" / f"{name}.pt"
         known = "once downloaded"
         if path.is_file():
-            known = "{:8.2f} {:8.2f} {:8.2f}".format(*np.quantile(read_latency(path), [0, 0.5, 1]))
-        print(f"{name:14}  {what:26}  {known}")
+            low, median, high = np.quantile(read_latency(path), [0, 0.5, 1])
+            known = f"{low:8.2f} {median:8.2f} {high:8.2f}"
+        print(f"{name:18}  {what:26}  {known}")
 
 
 def read_accuracy(path, dataset):
@@ -170,7 +177,8 @@ def read_accuracy(path, dataset):
     ):
         lines = list(csv.DictReader(file))
         rows = [row_of(line["ArchitectureString"]) for line in lines]
-        percent = [float(line[f"{DATASETS[dataset]}TestAccuracy200Epochs"]) for line in lines]
+        column = f"{DATASETS[dataset]}TestAccuracy200Epochs"
+        percent = [float(line[column]) for line in lines]
         return rows, by_row(rows, percent) / 100
 
 
@@ -184,42 +192,184 @@ def read_latency(path):
         return checked_column("latency_ms", load_plain(file.open(name)))
 
 
+MODELS = {  # devices that nobody measured: see surrogate.py
+    "modelled": "the official GTX 1080 Ti latency, by a base and a cost per operation",
+    "modelled_1080ti_32": "the same, by a line from what 1080ti_32 measured",
+}
+
+
 def build_tables(folder, device, dataset):
-    """The Benchmark of measured numbers, from the two files in a folder (None: downloads)."""
+    """The Benchmark of measured accuracy, from files in a folder (None: downloads), with the
+    latency of a device of `devices`, or of `MODELS`."""
     if device is None:
-        raise UserError("tables needs --device: see build_benchmark.py tables --list")
-    if device not in devices():
+        choices = "--device, --latency or --list"
+        raise UserError(f"tables needs {choices}: see build_benchmark.py tables --list")
+    if device not in [*MODELS, *devices()]:
         raise UserError(f"{device} is not a device of build_benchmark.py tables --list")
+    rows, accuracy = measured_accuracy(folder, dataset)
+    if device == "modelled":
+        latency = modelled_latency()
+    elif device == "modelled_1080ti_32":
+        latency = scaled_latency(folder, rows)
+    else:
+        latency = measured_latency(folder, rows, device)
+    return joined(accuracy, dataset, f"{device} latency", latency)
+
+
+def build_own(folder, path, dataset):
+    """The same, with the latency of the user's own file."""
+    latency = own_latency(path)
+    _, accuracy = measured_accuracy(folder, dataset)
+    with reading(path, OWN_KIND, OWN_ADVICE):  # Benchmark refuses seconds, and the absurd
+        return joined(accuracy, dataset, f"{path.stem} latency", latency)
+
+
+def measured_accuracy(folder, dataset):
+    """What `read_accuracy` returns of the public CSV."""
+    return read_accuracy(fetch(folder, CSV_REPOSITORY, CSV, CSV_SHA256), dataset)
+
+
+class Latency(NamedTuple):
+    """Latency (15625,) by row, and what a provenance says of it."""
+
+    ms: np.ndarray
+    source: str
+    device: str
+    batch: str
+    how: str
+    sha256: dict  # {file: SHA-256}
+
+
+def measured_latency(folder, rows, device):
+    """The Latency of a device of data/devices.csv; `rows` is the cells' order in its file."""
     line = devices()[device]
     name = f"latency/{device}.pt"
-    latency = fetch(folder, LATENCY_REPOSITORY, name, line["sha256"])
-    rows, accuracy = read_accuracy(fetch(folder, CSV_REPOSITORY, CSV, CSV_SHA256), dataset)
-    facts = provenance(
-        name=f"{dataset} accuracy, {device} latency",
-        source="public tables: v-tao/nats-bench-landscape and HayeonLee/HELP",
-        dataset=dataset,
+    path = fetch(folder, LATENCY_REPOSITORY, name, line["sha256"])
+    return Latency(
+        ms=by_row(rows, read_latency(path)),
+        source="HayeonLee/HELP",
         device=f"{device} ({line['kind']} {line['hardware']})",
         batch=line["batch"] or "not stated",
         how="as measured by the tables' owners",
-        sha256={CSV: CSV_SHA256, name: line["sha256"]},
+        sha256={name: line["sha256"]},
     )
-    return Benchmark(accuracy, by_row(rows, read_latency(latency)), facts)
+
+
+def modelled_latency():
+    """The Latency that the surrogate has too."""
+    return Latency(
+        ms=surrogate.model_latency(),
+        source="model (surrogate.py)",
+        device="GTX 1080 Ti (modelled)",
+        batch="256 (modelled)",
+        how="accuracy as measured; latency by a base and a cost per operation",
+        sha256={},
+    )
+
+
+def scaled_latency(folder, rows):
+    """The second model: a line from what 1080ti_32 measured."""
+    measured = measured_latency(folder, rows, "1080ti_32")
+    return Latency(
+        ms=surrogate.scaled_latency(measured.ms),
+        source="HayeonLee/HELP, through a model (surrogate.py)",
+        device="GTX 1080 Ti (modelled)",
+        batch="256 (modelled)",
+        how="accuracy as measured; latency by a line from 1080ti_32's",
+        sha256=measured.sha256,
+    )
+
+
+MOST_OWN = 10_000_000  # bytes; a usual one has 2 MB
+OWN_KIND = "latency of all cells"
+OWN_ADVICE = "write a header line, then each of the 15,625 architecture strings and its ms"
+
+
+def own_latency(path):
+    """The Latency in the user's own CSV: a header, then each cell's string and ms, in any order."""
+    ms = {}  # by row
+    with (
+        reading(path, OWN_KIND, OWN_ADVICE),
+        open(small_file(path, MOST_OWN), newline="", encoding="utf-8-sig") as file,
+    ):
+        lines = csv.reader(file)
+        header = next(lines, [])
+        if len(header) != 2 or "~" in header[0]:
+            raise ValueError("line 1 is not a header of two columns")
+        for line in lines:
+            if line:
+                row, value = own_line(line, lines.line_num)
+                if row in ms:
+                    raise ValueError(f"line {lines.line_num}: {line[0]} is there twice")
+                ms[row] = value
+        missing = [row for row in range(N_CELLS) if row not in ms]
+        if missing:
+            first = nas_benchmark.cell_to_string(nas_benchmark.CELLS[missing[0]])
+            raise ValueError(f"{len(missing):,} cells are missing, for example {first}")
+    return Latency(
+        ms=np.array([ms[row] for row in range(N_CELLS)]),
+        source=f"your own {path.name}",
+        device=path.stem,
+        batch="not stated",
+        how="accuracy as measured, latency from your own file",
+        sha256={path.name: sha256_of(path)},
+    )
+
+
+def own_line(line, number):
+    """(row, ms) of one line of the user's own CSV, or ValueError."""
+    if len(line) != 2:
+        raise ValueError(f"line {number} has {len(line)} columns, not 2")
+    text, value = line
+    try:
+        row = row_of(text)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from None
+    try:
+        ms = float(value)
+    except ValueError:
+        raise ValueError(f"line {number}: {value!r:.40} is not a number of ms") from None
+    if not 0 < ms < float("inf"):
+        raise ValueError(f"line {number}: {value} ms is not positive and finite")
+    return row, ms
+
+
+def joined(accuracy, dataset, name, latency):
+    """The Benchmark of the CSV's accuracy (15625,) and a Latency."""
+    facts = provenance(
+        name=f"{dataset} accuracy, {name}",
+        source=f"accuracy: v-tao/nats-bench-landscape; latency: {latency.source}",
+        dataset=dataset,
+        device=latency.device,
+        batch=latency.batch,
+        how=latency.how,
+        sha256={CSV: CSV_SHA256} | latency.sha256,
+    )
+    return Benchmark(accuracy, latency.ms, facts)
+
+
+# --- The surrogate ----------------------------------------------------------------------------
 
 
 def build_surrogate(folder):
     """The surrogate Benchmark, its accuracy fitted to the CSV in the folder (None: downloads)."""
-    _, measured = read_accuracy(fetch(folder, CSV_REPOSITORY, CSV, CSV_SHA256), "cifar100")
+    _, measured = measured_accuracy(folder, "cifar100")
     accuracy, latency_ms, errors = surrogate.fit(measured)
+    points = 100 * errors["mean_error"]
     facts = provenance(
         name="surrogate (fitted, not measured)",
-        source="fitted models of NAS-Bench-201",
+        source="fitted models of NAS-Bench-201 (surrogate.py)",
         dataset="cifar100",
+        split="test (fitted)",
+        epochs="200 (fitted)",
+        trials="mean of all (fitted)",
         device="GTX 1080 Ti (modelled)",
-        batch=256,
-        how="ridge regression of log error on pair effects; base + operation costs",
-        built="2026-11-24",  # fixed, as the file is rebuilt to the byte
-        fit=f"accuracy: R2 {errors['r2']:.4f}, mean error {errors['mean_error']:.4f}; "
-        f"latency: all ten quantiles within {errors['quantiles_ms']:.3f} ms",
+        batch="256 (modelled)",
+        how="accuracy by effects of up to four edges; latency by a base and a cost per operation",
+        built="2026-11-25",  # fixed, as the file is rebuilt to the byte
+        fit=f"connected cells: R2 {errors['r2']:.4f}, mean error {points:.2f} points; "
+        f"latency: ten quantiles within {errors['quantiles_ms']:.2f} ms, "
+        f"four cells within {errors['cells_ms']:.2f} ms",
     )
     return Benchmark(accuracy, latency_ms, facts)
 
@@ -268,7 +418,8 @@ def row_and_numbers(path, dataset):
         bz2.open(small_file(path, MOST_BYTES)) as file,
     ):
         info = load_plain(file, ALLOWED)["200"]
-        trials = [info["all_results"][dataset, seed] for seed in info["dataset_seed"][dataset]]
+        seeds = info["dataset_seed"][dataset]
+        trials = [info["all_results"][dataset, seed] for seed in seeds]
         percent = np.mean([trial["eval_acc1es"][last] for trial in trials])
         seconds = np.mean([np.mean(trial["latency"]) for trial in trials])
         return row_of(info["arch_str"]), float(percent) / 100, 1000 * float(seconds)
@@ -279,8 +430,9 @@ def build_natsbench(folder, dataset):
     paths = [folder / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
     start = time.perf_counter()
     cells = []
+    read = partial(row_and_numbers, dataset=dataset)
     with multiprocessing.Pool(initializer=leave_signals_to_the_parent) as pool:
-        for cell in pool.imap(partial(row_and_numbers, dataset=dataset), paths, chunksize=16):
+        for cell in pool.imap(read, paths, chunksize=16):
             cells.append(cell)
             progress(len(cells), N_CELLS, time.perf_counter() - start)
     return official(cells, "NATS-Bench", folder, dataset)
@@ -304,7 +456,8 @@ def official(cells, library, path, dataset, **more):
 
 # --- The official NAS-Bench-201 file ----------------------------------------------------------
 
-MEMORY_PER_SIZE = 6  # 28 GB for the 4.7 GB of v1_1, says github.com/D-X-Y/AutoDL-Projects/issues/78
+# 28 GB for the 4.7 GB of v1_1, says github.com/D-X-Y/AutoDL-Projects/issues/78
+MEMORY_PER_SIZE = 6
 
 
 def build_nasbench201(path, dataset, force=False, trust=False):
@@ -329,70 +482,88 @@ def build_nasbench201(path, dataset, force=False, trust=False):
             content = torch.load(path, map_location="cpu", weights_only=not trust)
         for index, arch in enumerate(content["meta_archs"]):
             # One cell at a time: the API copies all that it is given.
-            one = {"meta_archs": [arch], "arch2infos": {0: content["arch2infos"].pop(index)}}
-            api = NASBench201API({**one, "evaluated_indexes": [0]}, verbose=False)
+            one = dict(
+                meta_archs=[arch],
+                arch2infos={0: content["arch2infos"].pop(index)},
+                evaluated_indexes=[0],
+            )
+            api = NASBench201API(one, verbose=False)
             facts = api.get_more_info(0, dataset, hp="200", is_random=False)
             latency_ms = 1000 * float(api.get_latency(0, dataset, hp="200"))
-            cells.append((row_of(arch), float(facts["test-accuracy"]) / 100, latency_ms))
+            accuracy = float(facts["test-accuracy"]) / 100
+            cells.append((row_of(arch), accuracy, latency_ms))
             progress(len(cells), len(content["meta_archs"]), time.perf_counter() - start)
     return official(cells, "NAS-Bench-201", path, dataset, sha256=sha256_of(path))
 
 
 # --- Command line -----------------------------------------------------------------------------
 
-OFFICIAL = "nasbench201_{dataset}.pkl"  # of either official source, in data/
-
 
 def parse(argv):
-    """The command line: `build`, a function of these arguments that returns the Benchmark,
-    `file`, what to call it in data/, and what else was typed."""
+    """The command line: `build` and `file`, functions of these arguments that return the Benchmark
+    and what to call it in data/, and what was typed."""
     parser = Parser(description="Make a benchmark file for run_experiment.py --benchmark.")
     sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
 
-    tables = sources.add_parser("tables", help="public tables, measured numbers")
+    tables = sources.add_parser("tables", help="measured accuracy, and a latency of your choice")
     add_folder(tables)
     add_dataset(tables)
-    tables.add_argument("--device", help="whose latency, for example pixel3")
-    tables.add_argument("--list", action="store_true", help="show the devices, and stop")
-    tables.set_defaults(
-        build=lambda args: build_tables(args.folder, args.device, args.dataset),
-        file="{dataset}_{device}.pkl",
-    )
+    latency = tables.add_mutually_exclusive_group()
+    latency.add_argument("--device", help="whose latency, for example pixel3, or modelled")
+    latency.add_argument("--latency", type=Path, metavar="CSV", help="your own latency")
+    latency.add_argument("--list", action="store_true", help="show the devices")
+    tables.set_defaults(build=build_table, file=table_file)
 
     natsbench = sources.add_parser("natsbench", help="the official folder")
-    natsbench.add_argument("path", type=Path, metavar="DIR", help="NATS-Bench, unpacked")
+    natsbench.add_argument("path", type=Path, metavar="DIR", help="unpacked")
     add_dataset(natsbench)
     natsbench.set_defaults(
         build=lambda args: build_natsbench(args.path, args.dataset),
-        file=OFFICIAL,
+        file=official_file,
     )
 
     nasbench201 = sources.add_parser("nasbench201", help="the official file")
-    nasbench201.add_argument("path", type=Path, metavar="FILE", help="NAS-Bench-201's .pth")
+    nasbench201.add_argument("path", type=Path, metavar="FILE", help="a .pth")
     add_dataset(nasbench201)
-    nasbench201.add_argument("--force", action="store_true", help="even if memory looks too small")
-    nasbench201.add_argument("--trust", action="store_true", help="let the file run code")
+    nasbench201.add_argument("--force", action="store_true", help="though memory looks small")
+    nasbench201.add_argument("--trust", action="store_true", help="let it run code")
     nasbench201.set_defaults(
         build=lambda args: build_nasbench201(args.path, args.dataset, args.force, args.trust),
-        file=OFFICIAL,
+        file=official_file,
     )
 
     ships = sources.add_parser("surrogate", help="the file that ships in data/")
     add_folder(ships)
     ships.set_defaults(
         build=lambda args: build_surrogate(args.folder),
-        file=nas_benchmark.SURROGATE.name,
+        file=lambda args: nas_benchmark.SURROGATE.name,
     )
 
     for source in (tables, natsbench, nasbench201, ships):
-        source.add_argument("--out", type=Path, metavar="PATH", help="the file to write")
+        source.add_argument("--out", type=Path, metavar="PATH", help="what to write")
     return parser.parse_args(argv)
 
 
+def build_table(args):
+    """The Benchmark that `tables` asks for."""
+    if args.latency is not None:
+        return build_own(args.folder, args.latency, args.dataset)
+    return build_tables(args.folder, args.device, args.dataset)
+
+
+def table_file(args):
+    if args.latency is not None:
+        return f"{args.dataset}_own_{args.latency.stem}.pkl"
+    return f"{args.dataset}_{args.device}.pkl"
+
+
+def official_file(args):
+    return f"nasbench201_{args.dataset}.pkl"
+
+
 def add_folder(parser):
-    parser.add_argument(
-        "--from", dest="folder", type=Path, metavar="DIR", help="a folder, not the network"
-    )
+    where = "take the public tables from here, not from the network"
+    parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help=where)
 
 
 def add_dataset(parser):
@@ -404,7 +575,7 @@ def build(argv):
     args = parse(argv)
     if args.source == "tables" and args.list:
         return list_devices(args.folder)
-    out = args.out or DATA / args.file.format(**vars(args))
+    out = args.out or DATA / args.file(args)
     if out.is_dir():
         raise UserError(f"--out {out} is a folder: name the file to write")
     benchmark = args.build(args)
