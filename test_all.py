@@ -16,10 +16,11 @@
     searches do not mix                   alone, in company, on 1, 2 and 8 workers        IV
     the tables are those of their owners  known cells, 341 disconnected, best 73.51 %     V
     the figures show what was found       their lines and numbers, read off again         VI
-    it survives failures                  full disk, Ctrl-C, kill -9, damaged files       VII
+    it survives failures                  full disk, Ctrl-C, kill -9, hostile files       VII
+    what is said beyond the paper         published numbers, programs of the docs         VIII
 
-A class reads I to IV; the rest is for whoever runs the program. `.ci/mutate.py` plants bugs, one at
-a time, and counts how many are caught.
+A class reads I to IV; the rest is for whoever runs the program. Who tests the tests? .ci/mutate.py
+plants bugs, one at a time, and counts how many are caught.
 
 Tests against the public tables run where these are in data/cache/, or in the folder that the
 environment variable NAS_TABLES names, and are skipped elsewhere; so is what needs PyTorch."""
@@ -176,7 +177,13 @@ def test_preference():
 
 @pytest.mark.parametrize(
     ("value", "cut"),
-    [(0.8433446, "0.84334"), (0.82999, "0.829"), (0.5, "0.5000"), (0.19, "0.1"), (0.29, "0.29")],
+    [
+        (0.8433446, "0.84334"),
+        (0.82999, "0.829"),
+        (0.5, "0.5000"),
+        (0.19, "0.1"),
+        (0.29, "0.29"),
+    ],
 )
 def test_truncation(value, cut):
     """Catches rounding, lost zeros, and 0.29 cut to 0.28 because it is 0.28999... in binary."""
@@ -220,11 +227,12 @@ def test_no_other_constants_fit_table_1():
     entries = [e for e in nas_reward.table_1() if e["reward"] == "proposed"]
 
     def fits(c, b):
-        rewards = [0.9 * e["accuracy"] + 0.1 * math.log(c - e["latency_ms"], b) for e in entries]
-        return all(
-            nas_reward.truncate(reward, len(e["printed"]) - 2) == e["printed"]
-            for reward, e in zip(rewards, entries, strict=True)
-        )
+        for e in entries:
+            L = math.log(c - e["latency_ms"], b)
+            R = 0.9 * e["accuracy"] + 0.1 * L
+            if nas_reward.truncate(R, len(e["printed"]) - 2) != e["printed"]:
+                return False
+        return True
 
     grid = np.arange(-0.1, 0.1005, 0.001)
     found = [(c, b) for c in 25.5 + grid for b in 17 + grid if fits(c, b)]
@@ -241,7 +249,7 @@ def test_claims_of_the_text():
         ("proposed", "more above 10 ms"),
     ]
     values = [e["values"] for e in said]
-    assert values[0] == pytest.approx((0.6 * (8 / 17) ** -0.07, 0.63 * (16 / 17) ** -0.07))
+    assert values[0] == pytest.approx((0.6325, 0.6327), abs=5e-5)
     assert values[1] == pytest.approx((0.6410, 0.6465), abs=5e-5)
     assert values[2] == pytest.approx((0.0403, 0.0246), abs=5e-5)
     assert values[3] == pytest.approx((0.0236, 0.0366), abs=5e-5)
@@ -249,11 +257,10 @@ def test_claims_of_the_text():
 
 def test_run_as_a_script():
     """Catches `python nas_reward.py` that prints less than Table 1 and the text's comparisons."""
-    done = subprocess.run(
-        [sys.executable, HERE / "nas_reward.py"], capture_output=True, text=True, check=True
-    )
+    script = [sys.executable, HERE / "nas_reward.py"]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
     assert nas_reward.table_1_report() in done.stdout
-    worth = "  worth of 15 -> 5 ms against 20 -> 10 ms, at 50 %  proposed  0.0236, 0.0366: more"
+    worth = "  worth of 15 -> 5 ms against 20 -> 10 ms, at 50 %  proposed  0.0236, 0.0366: "
     assert worth in done.stdout
 
 
@@ -290,14 +297,16 @@ def test_slopes_are_the_derivatives(accuracy, ms, target):
 
 def test_slopes_at_the_kinks():
     """Catches a slope that belongs to the other side of T or of 1.5 T - 1."""
-    slopes = nas_reward.mnasnet_slope(0.5, np.array([8.5, 17, 34]), 17, alpha=0, beta=-1)
+    ms = np.array([8.5, 17, 34])
+    slopes = nas_reward.mnasnet_slope(0.5, ms, 17, alpha=0, beta=-1)
     assert slopes == pytest.approx([0, 0, -0.25 / 34])
     slopes = nas_reward.proposed_slope(0.7, [24.5, 24.6], y=0.2)
     assert slopes == pytest.approx([-0.2 / math.log(17), 0])
 
 
-@given(ACCURACIES, LATENCIES_MS, LATENCIES_MS, st.sampled_from([mnasnet, proposed, mnasnet_hard]))
-def test_rewards_are_monotonic(accuracy, ms, other_ms, reward):
+@pytest.mark.parametrize("reward", [mnasnet, proposed, mnasnet_hard])
+@given(accuracy=ACCURACIES, ms=LATENCIES_MS, other_ms=LATENCIES_MS)
+def test_rewards_are_monotonic(reward, accuracy, ms, other_ms):
     """Catches a reward that prefers slower or less accurate networks anywhere."""
     fast = min(ms, other_ms)
     slow = max(ms, other_ms)
@@ -316,7 +325,8 @@ def test_branches_of_mnasnet():
 def test_tunas():
     """Catches a network faster than T that gains by it: both sides cost the same."""
     ms = np.array([8.5, 17, 34])
-    assert nas_reward.tunas(0.5, ms, 17) == pytest.approx([0.5 - 0.07 / 2, 0.5, 0.5 - 0.07])
+    rewards = nas_reward.tunas(0.5, ms, 17)
+    assert rewards == pytest.approx([0.5 - 0.07 / 2, 0.5, 0.5 - 0.07])
 
 
 def test_names_of_rewards():
@@ -353,9 +363,9 @@ def test_arrays_equal_scalars(function):
         ("divide percent by 100", proposed, (1.01, 8)),
         ("divide percent by 100", nas_reward.tunas, (-0.1, 8)),
         ("divide percent by 100", nas_reward.proposed_slope, (math.nan, 8)),
-        ("positive, finite number of ms", mnasnet, (0.7, 0)),
-        ("positive, finite number of ms", nas_reward.mnasnet_slope, (0.7, [8, math.inf])),
-        ("positive, finite number of ms", nas_reward.tunas, (0.7, math.nan)),
+        ("positive, finite number", mnasnet, (0.7, 0)),
+        ("positive, finite number", nas_reward.mnasnet_slope, (0.7, [8, math.inf])),
+        ("positive, finite number", nas_reward.tunas, (0.7, math.nan)),
         ("target latency", nas_reward.tunas, (0.7, 8, 0)),
         ("target latency", mnasnet, (0.7, 8, -17)),
         ("target latency", proposed, (0.7, 8, math.inf)),
@@ -373,174 +383,6 @@ def test_rewards_at_the_limits():
     assert mnasnet(0, 8) == 0
     assert proposed(1, 8.5) == pytest.approx(1)
     assert mnasnet(0.7, 0.008, 0.017) == pytest.approx(mnasnet(0.7, 8, 17))
-
-
-# --- V. The tables: nas_benchmark.py ----------------------------------------------------------
-
-
-def test_rows_of_cells():
-    """Catches another order of digits: every lookup would be of another network."""
-    assert CELLS.shape == (15625, 6)
-    assert nas_benchmark.cell_to_row(CELLS).tolist() == list(range(15625))
-    assert nas_benchmark.cell_to_row([3, 1, 3, 0, 1, 3]) == 10383
-
-
-def test_strings_of_cells():
-    """Catches another order of edges or operations: names would be those of other networks."""
-    text = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_3x3~0|none~1|none~2|"
-    assert nas_benchmark.string_to_cell(text) == [4, 2, 1, 3, 0, 0]
-    for cell in CELLS.tolist():
-        assert nas_benchmark.string_to_cell(nas_benchmark.cell_to_string(cell)) == cell
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "|none~0|",
-        " |none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
-        "|none~0|+|none~0|none~1|+|none~0|none~1|none~3|",
-        "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_5x5~2|",
-        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|none~3|",
-        "|none~0||none~0|none~1|+|none~0|none~1|none~2|",
-    ],
-)
-def test_strings_that_are_refused(text):
-    """Catches a misspelt network that is taken for another one."""
-    with pytest.raises(ValueError, match="not an architecture string"):
-        nas_benchmark.string_to_cell(text)
-
-
-def reachable(edges, start):
-    """The nodes that one can reach from `start` along edges (from node, to node)."""
-    nodes = {start}
-    for _ in range(3):
-        nodes |= {end for begin, end in edges if begin in nodes}
-    return nodes
-
-
-def test_live_edges():
-    """Catches a missing or wrong path: against a walk through the graph, both ways."""
-    for cell in CELLS[::37].tolist():
-        present = [e for e, op in zip(nas_benchmark.EDGES, cell, strict=True) if op != 0]
-        ahead = reachable(present, 0)
-        back = reachable([(end, begin) for begin, end in present], 3)
-        expected = [
-            (begin, end) in present and begin in ahead and end in back
-            for begin, end in nas_benchmark.EDGES
-        ]
-        assert nas_benchmark.live_edges(cell).tolist() == expected, cell
-
-
-def test_disconnected_cells():
-    """Catches live edges of another search space: 341 cells have no path, as is published."""
-    connected = nas_benchmark.live_edges(CELLS).any(axis=1)
-    assert np.sum(~connected) == 341
-
-
-def with_value(values, row, value):
-    """A list like `values`, with another value in one row."""
-    return [*values[:row], value, *values[row + 1 :]]
-
-
-def damaged(**changes):
-    """The content of a benchmark file in which some columns are exchanged."""
-    good = dict(
-        accuracy=ACCURACY,
-        latency_ms=LATENCY_MS,
-        provenance=SURROGATE.provenance,
-    )
-    return pickle.dumps(good | changes)
-
-
-ACCURACY = SURROGATE.accuracy.tolist()
-LATENCY_MS = SURROGATE.latency_ms.tolist()
-SECONDS = [0.001 * ms for ms in LATENCY_MS]
-NOT_A_LIST = "is not a list of 15,625 numbers"
-NOT_A_FILE = "not a benchmark file"
-
-BAD_BENCHMARKS = {  # damage: (content of the file, words of the refusal)
-    "a call": (damaged(provenance=Hostile()), "may contain plain data only"),
-    "an array": (damaged(accuracy=SURROGATE.accuracy), "may contain plain data only"),
-    "too short": (damaged(accuracy=ACCURACY[1:]), f"(accuracy {NOT_A_LIST})"),
-    "text": (damaged(latency_ms=with_value(LATENCY_MS, 3, "9")), f"(latency_ms {NOT_A_LIST})"),
-    "a number": (damaged(accuracy=0.7), NOT_A_LIST),
-    "huge": (damaged(latency_ms=with_value(LATENCY_MS, 3, 10**400)), "plain data only"),
-    "nan": (damaged(accuracy=with_value(ACCURACY, 3, math.nan)), "finite, not nan (row 3)"),
-    "infinite": (damaged(latency_ms=[*LATENCY_MS[:-1], math.inf]), "not inf (row 15624)"),
-    "zero": (damaged(accuracy=with_value(ACCURACY, 4, 0)), "positive and finite, not 0.0 (row 4)"),
-    "negative": (damaged(latency_ms=with_value(LATENCY_MS, 5, -1.0)), "not -1.0 (row 5)"),
-    "above 1": (damaged(accuracy=with_value(ACCURACY, 6, 1.01)), "percent?"),
-    "seconds": (damaged(latency_ms=SECONDS), "seconds?"),
-    "no source": (damaged(provenance={"name": "x"}), "lacks one of name, source"),
-    "odd provenance": (damaged(provenance="x"), NOT_A_FILE),
-    "no latency": (pickle.dumps({"accuracy": ACCURACY}), "(TypeError: "),
-    "a list": (pickle.dumps([1, 2]), NOT_A_FILE),
-    "empty": (b"", NOT_A_FILE),
-    "a table": (b"accuracy,latency\n1,2\n", NOT_A_FILE),
-    "cut off": (damaged()[:50_000], NOT_A_FILE),
-}
-
-
-@pytest.mark.parametrize("damage", BAD_BENCHMARKS)
-def test_bad_benchmarks_are_refused(damage, tmp_path, capfd, monkeypatch):
-    """Catches a bad table that is searched in silence, or a pickle that runs code."""
-    content, words = BAD_BENCHMARKS[damage]
-    monkeypatch.chdir(tmp_path)
-    Path("bad.pkl").write_bytes(content)
-    Path("summary.json").write_text("precious")
-    arguments = ["--benchmark", "bad.pkl", "--out", "."]
-    refused(capfd, run_experiment.main, arguments, "bad.pkl", words, "build_benchmark.py")
-    assert files_of(".") == {"bad.pkl": content, "summary.json": b"precious"}
-
-
-def test_save_and_load(tmp_path):
-    """Catches numbers or provenance that change on the way through a file."""
-    nas_benchmark.save(SURROGATE, tmp_path / "folder" / "copy.pkl")
-    again = nas_benchmark.load(tmp_path / "folder" / "copy.pkl")
-    assert np.array_equal(again.accuracy, SURROGATE.accuracy)
-    assert np.array_equal(again.latency_ms, SURROGATE.latency_ms)
-    assert again.provenance == SURROGATE.provenance
-
-
-def test_plausible_limits():
-    """Catches a refusal of the best that can be: accuracy 1, and a median of half a ms."""
-    ms = SURROGATE.latency_ms * 0.5 / np.median(SURROGATE.latency_ms)
-    accuracy = with_value(ACCURACY, 7, 1.0)
-    benchmark = nas_benchmark.Benchmark(accuracy, ms, SURROGATE.provenance)
-    assert benchmark.accuracy[7] == 1.0
-
-
-def test_a_spoilt_benchmark_is_not_saved(tmp_path):
-    """Catches a file that is overwritten by a table which nobody could load."""
-    path = tmp_path / "copy.pkl"
-    nas_benchmark.save(SURROGATE, path)
-    before = files_of(tmp_path)
-    spoilt = nas_benchmark.load(path)
-    spoilt.accuracy[7] = math.nan
-    with pytest.raises(ValueError, match="row 7"):
-        nas_benchmark.save(spoilt, path)
-    assert files_of(tmp_path) == before
-
-
-def test_the_users_own_table_comes_first(tmp_path, monkeypatch):
-    """Catches the surrogate taken although the official table is there, or the reverse."""
-    own = nas_benchmark.Benchmark(ACCURACY, LATENCY_MS, SURROGATE.provenance | {"name": "own"})
-    monkeypatch.setattr(nas_benchmark, "OFFICIAL", tmp_path / "official.pkl")
-    assert nas_benchmark.load().name == SURROGATE.name
-    nas_benchmark.save(own, nas_benchmark.OFFICIAL)
-    assert nas_benchmark.load().name == "own"
-    assert nas_benchmark.load(nas_benchmark.SURROGATE).name == SURROGATE.name
-
-
-def test_provenance_as_printed():
-    """Catches lines too long for a terminal, and pages of hashes."""
-    facts = SURROGATE.provenance | {"how": "word " * 40, "sha256": {"a.csv": "0" * 64}}
-    lines = str(nas_benchmark.Benchmark(ACCURACY, LATENCY_MS, facts)).splitlines()
-    assert lines[0] == f"  name     {SURROGATE.name}"
-    assert max(map(len, lines)) <= 100
-    assert sum(line.startswith("           word word") for line in lines) == 2
-    assert not any("sha256" in line for line in lines)
 
 
 # --- II. The controller on the board: controller_plain.py -------------------------------------
@@ -698,38 +540,6 @@ def test_adam_by_hand():
     assert thetas[0] == pytest.approx(0.8)  # m^ = 2, v^ = 4: 1 - 0.3 * 2 / (2 + 1)
     assert thetas[1] == pytest.approx(0.8)  # m^ = 0
     assert thetas[2] == pytest.approx(0.8 - last_step)
-
-
-@pytest.mark.parametrize(
-    ("decay", "advantages"),
-    [
-        # b = R1 = 1; then 0.9 * 1 + 0.1 * 2 = 1.1; then 0.9 * 1.1 + 0.1 * 0 = 0.99
-        (0.9, [0.0, 1.0, -1.1, 1.01]),
-        (None, [1.0, 2.0, 0.0, 2.0]),
-    ],
-)
-def test_baseline_by_hand(decay, advantages):
-    """Catches a baseline that includes the present reward, or decays the wrong way."""
-    options = SETTINGS | dict(baseline_decay=decay)
-    rewards = np.array([1.0, 2.0, 0.0, 2.0])
-
-    board = plain.Reinforce(0, **options)
-    seen = []
-    for R in rewards:
-        board.sample()
-        board.learn(R)
-        seen.append(board.A)
-    assert seen == pytest.approx(advantages)
-
-    fast = Reinforce([0, 1], **options)
-    seen = []
-    fast.controller.gradient = lambda advantage, w: seen.append(advantage)
-    fast.adam.step = lambda gradient: None
-    for R in rewards:
-        fast.learn(np.array([R, -2 * R]))
-    first, second = np.transpose(seen)
-    assert first == pytest.approx(advantages)
-    assert second == pytest.approx(-2 * np.array(advantages))
 
 
 def test_lesson():
@@ -977,6 +787,9 @@ def test_samples_follow_the_policy():
         assert column[rows].mean() == pytest.approx(expected, abs=4 * error)
 
 
+# --- III. REINFORCE: controller_numpy.py ------------------------------------------------------
+
+
 def test_reinforce_follows_the_exact_expected_reward():
     """Catches a biased estimator: E[(R - b) grad log pi] must be grad E[R], whatever b is."""
     reward = np.random.default_rng(3).normal(size=N_CELLS)
@@ -998,7 +811,36 @@ def test_reinforce_follows_the_exact_expected_reward():
         assert gradient == pytest.approx(expected, abs=1e-8)
 
 
-# --- III. REINFORCE: controller_numpy.py ------------------------------------------------------
+@pytest.mark.parametrize(
+    ("decay", "advantages"),
+    [
+        # b = R1 = 1; then 0.9 * 1 + 0.1 * 2 = 1.1; then 0.9 * 1.1 + 0.1 * 0 = 0.99
+        (0.9, [0.0, 1.0, -1.1, 1.01]),
+        (None, [1.0, 2.0, 0.0, 2.0]),
+    ],
+)
+def test_baseline_by_hand(decay, advantages):
+    """Catches a baseline that includes the present reward, or decays the wrong way."""
+    options = SETTINGS | dict(baseline_decay=decay)
+    rewards = np.array([1.0, 2.0, 0.0, 2.0])
+
+    board = plain.Reinforce(0, **options)
+    seen = []
+    for R in rewards:
+        board.sample()
+        board.learn(R)
+        seen.append(board.A)
+    assert seen == pytest.approx(advantages)
+
+    fast = Reinforce([0, 1], **options)
+    seen = []
+    fast.controller.gradient = lambda advantage, w: seen.append(advantage)
+    fast.adam.step = lambda gradient: None
+    for R in rewards:
+        fast.learn(np.array([R, -2 * R]))
+    first, second = np.transpose(seen)
+    assert first == pytest.approx(advantages)
+    assert second == pytest.approx(-2 * np.array(advantages))
 
 
 def test_learning_finds_a_known_optimum():
@@ -1089,11 +931,10 @@ def test_rank_p_by_hand():
 def test_rank_p_of_bounds():
     """Catches a search that never settles counted as if it had settled at the end."""
     values = np.array([500, 600, 700])
-    exact = claims.rank_p(650, values, bounds=[0, 0, 0])
-    assert exact == pytest.approx(2 * (1 + 1) / 4)
+    assert claims.rank_p(650, values, bounds=[0, 0, 0]) == pytest.approx(4 / 4)
     assert claims.rank_p(800, values) == pytest.approx(2 / 4)
-    assert claims.rank_p(800, values, bounds=[1, 0, 0]) == pytest.approx(2 * (1 + 1) / 4)
-    assert claims.rank_p(400, values, bounds=[-1, 0, 0]) == pytest.approx(2 * (1 + 1) / 4)
+    assert claims.rank_p(800, values, bounds=[1, 0, 0]) == pytest.approx(4 / 4)
+    assert claims.rank_p(400, values, bounds=[-1, 0, 0]) == pytest.approx(4 / 4)
 
 
 def test_numbers_are_judged():
@@ -1127,7 +968,8 @@ def test_one_of_our_own_runs_in_the_papers_place(own_runs, n):
         chosen = rng.permutation(values)[: n + 1]
         for k in range(n + 1):
             others = np.delete(chosen, k)
-            verdicts.append(claims.judge_number(chosen[k], others, np.zeros(n), 5000)[1])
+            _, verdict = claims.judge_number(chosen[k], others, np.zeros(n), 5000)
+            verdicts.append(verdict)
     share = verdicts.count("incompatible") / len(verdicts)
     assert share <= 0.05
     assert share > 0.04  # no slack: 2 of 41, 4 of 81
@@ -1167,9 +1009,9 @@ def test_directions_are_judged():
     assert claims.judge_direction(np.ones(6)) == (2 / 2**6, "holds")
     assert claims.judge_direction(-np.ones(6)) == (2 / 2**6, "opposite")
     assert claims.judge_direction(np.ones(5)) == (2 / 2**5, "undecided")
-    ties = np.zeros(9)
-    assert claims.judge_direction(np.append(np.ones(6), ties)) == (2 / 2**6, "holds")
-    assert claims.judge_direction(np.append(-np.ones(6), ties)) == (2 / 2**6, "opposite")
+    with_ties = np.append(np.ones(6), np.zeros(9))
+    assert claims.judge_direction(with_ties) == (2 / 2**6, "holds")
+    assert claims.judge_direction(-with_ties) == (2 / 2**6, "opposite")
     assert claims.judge_direction(np.array([1, 1, 1, -1, -1, 1]))[1] == "undecided"
 
 
@@ -1237,11 +1079,11 @@ def settling(mnasnet, proposed):
     [
         ([5000] * 6 + [3000] * 4, [4000] * 10, ">="),  # 1,000 or more, six times
         ([4000] * 10, [5000] * 6 + [3000] * 4, "<="),
-        ([5000] * 2 + [3000] * 8, [4000] * 10, ""),  # the median is that of runs that settle
+        ([5000] * 2 + [3000] * 8, [4000] * 10, ""),  # the median run settles
         ([4000] * 10, [5000] * 2 + [3000] * 8, ""),
         ([5000] + [4750] * 2, [4250] * 3, ""),  # 750, 500, 500
         ([5000] + [4750] * 2, [4500] * 3, ""),  # 500 or more, 250, 250
-        ([5000] + [4500] * 2, [4500, 4000, 4000], ""),  # 500 or more, 500, 500: it is 500
+        ([5000] + [4500] * 2, [4500, 4000, 4000], ""),  # 500 or more, 500, 500
     ],
 )
 def test_differences_to_runs_that_never_settle(mnasnet_settles, proposed_settles, bound):
@@ -1434,8 +1276,8 @@ def test_ledger_by_hand():
         runs[name] = (accuracy, latency_ms)
     entries = claims.ledger(runs, 17.0)
     lists = {
-        name: [list(zip(*run, strict=True)) for run in zip(a.tolist(), ms.tolist(), strict=True)]
-        for name, (a, ms) in runs.items()
+        name: np.stack([accuracy, latency_ms], axis=-1).tolist()  # (seeds, samples, 2)
+        for name, (accuracy, latency_ms) in runs.items()
     }
     compare_with_ledger_by_hand(entries, lists, 17.0)
 
@@ -1517,7 +1359,8 @@ def test_random_search_is_uniform():
 def test_random_search_has_a_stream_of_its_own():
     """Catches noise that random search and a controller of the same seed share."""
     drawn = nas_search.random_search(3, 100)
-    assert not np.array_equal(drawn, np.random.default_rng(3).integers(N_CELLS, size=100))
+    rng = np.random.default_rng(3)
+    assert not np.array_equal(drawn, rng.integers(N_CELLS, size=100))
 
 
 @pytest.fixture(scope="module")
@@ -1544,7 +1387,8 @@ def test_any_number_of_workers_gives_the_same_bytes(problem, tmp_path):
 
 def test_workers_that_are_started_anew(monkeypatch):
     """Catches a task that only a forked worker can be given: macOS and Windows start them anew."""
-    problem = Problem(SURROGATE, {"own": lambda accuracy, latency_ms, T: accuracy**2}, 17.0)
+    own = {"own": lambda accuracy, latency_ms, target_ms: accuracy**2}
+    problem = Problem(SURROGATE, own, 17.0)
     forked = run_searches(problem, [5], 20, 1, LIGHT)
     monkeypatch.setattr(nas_search, "WORKERS", multiprocessing.get_context("spawn"))
     spawned = run_searches(problem, [5], 20, 1, LIGHT)
@@ -1606,965 +1450,194 @@ def test_exact_policy_and_a_network_exactly_at_the_target():
 
 def test_a_worker_dies(tmp_path, monkeypatch, capfd):
     """Catches a run that waits for ever, or goes on without the results of a dead worker."""
-    monkeypatch.setattr(nas_search, "windows", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+
+    def windows(*task):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(nas_search, "windows", windows)
     arguments = [*SMALL, "--workers", "1", "--out", tmp_path / "out"]
     refused(capfd, run_experiment.main, arguments, "a worker process died")
     assert os.listdir(tmp_path / "out") == []
 
 
-# --- VI. The command: run_experiment.py -------------------------------------------------------
-
-SMALL = ["--seeds", "2", "--samples", "600"]
-FILES = ["claims.png", "fig2.png", "fig3.png", "fig6.png", "fig7.png", "landscape.png"]
-FILES += ["samples.csv.gz", "summary.json", "table1.csv"]
+# --- V. The tables: nas_benchmark.py ----------------------------------------------------------
 
 
-def start(*arguments, **options):
-    """run_experiment.py as a process of its own."""
-    command = [sys.executable, HERE / "run_experiment.py", *map(str, arguments)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **options)
+def test_rows_of_cells():
+    """Catches another order of digits: every lookup would be of another network."""
+    assert CELLS.shape == (15625, 6)
+    assert nas_benchmark.cell_to_row(CELLS).tolist() == list(range(15625))
+    assert nas_benchmark.cell_to_row([3, 1, 3, 0, 1, 3]) == 10383
 
 
-def read_samples(folder):
-    """samples.csv.gz as {(reward, seed): its rows, dicts of text}."""
-    runs = {}
-    with gzip.open(Path(folder) / "samples.csv.gz", "rt", newline="") as file:
-        for row in csv.DictReader(file):
-            runs.setdefault((row["reward"], row["seed"]), []).append(row)
-    return runs
-
-
-@pytest.fixture(scope="session")
-def results(tmp_path_factory):
-    """(folder, what it printed, summary.json) of one small run with two workers."""
-    folder = tmp_path_factory.mktemp("results")
-    options = ["--seeds", 7, "--samples", 600, "--workers", 2]
-    process = start(*options, "--out", folder)
-    printed, error = process.communicate()
-    assert error == ""
-    assert process.returncode == 0
-    return folder, printed, json.loads((folder / "summary.json").read_text())
+def test_strings_of_cells():
+    """Catches another order of edges or operations: names would be those of other networks."""
+    text = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_3x3~0|none~1|none~2|"
+    assert nas_benchmark.string_to_cell(text) == [4, 2, 1, 3, 0, 0]
+    for cell in CELLS.tolist():
+        assert nas_benchmark.string_to_cell(nas_benchmark.cell_to_string(cell)) == cell
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    "text",
     [
-        ("--seeds 0", "--seeds must be at least 1"),
-        ("--seeds many", "invalid int value: 'many'"),
-        ("--seeds 1.5", "invalid int value: '1.5'"),
-        ("--samples 0", "--samples must be at least 1"),
-        ("--samples -5", "--samples must be at least 1"),
-        ("--samples 1000000000000000", "--samples must be at least 1 and at most 1,000,000"),
-        ("--workers 0", "--workers must be at least 1"),
-        ("--first-seed -1", "--first-seed must be at least 0"),
-        ("--target-ms 0", "above 1 ms"),
-        ("--target-ms -17", "above 1 ms"),
-        ("--target-ms 0.017", "above 1 ms"),
-        ("--target-ms 1", "above 1 ms"),
-        ("--target-ms nan", "above 1 ms"),
-        ("--target-ms inf", "above 1 ms"),
-        ("--target-quantile 0", "between 0 and 1"),
-        ("--target-quantile 1", "between 0 and 1"),
-        ("--target-quantile 75", "between 0 and 1"),
-        ("--target-quantile -0.5", "between 0 and 1"),
-        ("--target-quantile nan", "between 0 and 1"),
-        ("--target-quantile 0.7 --target-ms 9", "not allowed with"),
-        ("--rewards mnasnet,best", "--rewards must be some of mnasnet"),
-        ("--rewards tunas,tunas", "each once"),
-        ("--rewards ,", "--rewards must be some of mnasnet"),
-        ("--reward-me", "unrecognized arguments"),
-        ("--benchmark missing.pkl", "missing.pkl"),
-        ("--benchmark results", "results"),
-        ("--out results/summary.json", "summary.json"),  # found before the search, not after
-        ("--out results/summary.json/below", "summary.json"),
+        "",
+        "|none~0|",
+        " |none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~3|",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_5x5~2|",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|none~3|",
+        "|none~0||none~0|none~1|+|none~0|none~1|none~2|",
     ],
 )
-def test_absurd_arguments(text, words, tmp_path, capfd, monkeypatch):
-    """Catches an absurd setting that runs, or that answers with a traceback; results stay."""
+def test_strings_that_are_refused(text):
+    """Catches a misspelt network that is taken for another one."""
+    with pytest.raises(ValueError, match="not an architecture string"):
+        nas_benchmark.string_to_cell(text)
+
+
+def reachable(edges, start):
+    """The nodes that one can reach from `start` along edges (from node, to node)."""
+    nodes = {start}
+    for _ in range(3):
+        nodes |= {end for begin, end in edges if begin in nodes}
+    return nodes
+
+
+def test_live_edges():
+    """Catches a missing or wrong path: against a walk through the graph, both ways."""
+    for cell in CELLS[::37].tolist():
+        edges = zip(nas_benchmark.EDGES, cell, strict=True)
+        present = [edge for edge, operation in edges if operation != 0]
+        ahead = reachable(present, 0)
+        back = reachable([(end, begin) for begin, end in present], 3)
+        expected = [
+            (begin, end) in present and begin in ahead and end in back
+            for begin, end in nas_benchmark.EDGES
+        ]
+        assert nas_benchmark.live_edges(cell).tolist() == expected, cell
+
+
+def test_disconnected_cells():
+    """Catches live edges of another search space: 341 cells have no path, as is published."""
+    connected = nas_benchmark.live_edges(CELLS).any(axis=1)
+    assert np.sum(~connected) == 341
+
+
+def with_value(values, row, value):
+    """A list like `values`, with another value in one row."""
+    return [*values[:row], value, *values[row + 1 :]]
+
+
+def damaged(**changes):
+    """The content of a benchmark file in which some columns are exchanged."""
+    good = dict(
+        accuracy=ACCURACY,
+        latency_ms=LATENCY_MS,
+        provenance=SURROGATE.provenance,
+    )
+    return pickle.dumps(good | changes)
+
+
+def with_accuracy(row, value):
+    """The content of a benchmark file in which one accuracy is exchanged."""
+    return damaged(accuracy=with_value(ACCURACY, row, value))
+
+
+def with_latency(row, value):
+    """The content of a benchmark file in which one latency is exchanged."""
+    return damaged(latency_ms=with_value(LATENCY_MS, row, value))
+
+
+ACCURACY = SURROGATE.accuracy.tolist()
+LATENCY_MS = SURROGATE.latency_ms.tolist()
+SECONDS = [0.001 * ms for ms in LATENCY_MS]
+NOT_A_LIST = "is not a list of 15,625 numbers"
+NOT_A_FILE = "not a benchmark file"
+
+BAD_BENCHMARKS = {  # damage: (content of the file, words of the refusal)
+    "a call": (damaged(provenance=Hostile()), "may contain plain data only"),
+    "an array": (damaged(accuracy=SURROGATE.accuracy), "may contain plain data only"),
+    "too short": (damaged(accuracy=ACCURACY[1:]), f"(accuracy {NOT_A_LIST})"),
+    "text": (with_latency(3, "9"), f"(latency_ms {NOT_A_LIST})"),
+    "a number": (damaged(accuracy=0.7), NOT_A_LIST),
+    "huge": (with_latency(3, 10**400), "plain data only"),
+    "nan": (with_accuracy(3, math.nan), "finite, not nan (row 3)"),
+    "infinite": (with_latency(15624, math.inf), "not inf (row 15624)"),
+    "zero": (with_accuracy(4, 0), "positive and finite, not 0.0 (row 4)"),
+    "negative": (with_latency(5, -1.0), "not -1.0 (row 5)"),
+    "above 1": (with_accuracy(6, 1.01), "percent?"),
+    "seconds": (damaged(latency_ms=SECONDS), "seconds?"),
+    "no source": (damaged(provenance={"name": "x"}), "lacks one of name, source"),
+    "odd provenance": (damaged(provenance="x"), NOT_A_FILE),
+    "no latency": (pickle.dumps({"accuracy": ACCURACY}), "(TypeError: "),
+    "a list": (pickle.dumps([1, 2]), NOT_A_FILE),
+    "empty": (b"", NOT_A_FILE),
+    "a table": (b"accuracy,latency\n1,2\n", NOT_A_FILE),
+    "cut off": (damaged()[:50_000], NOT_A_FILE),
+}
+
+
+@pytest.mark.parametrize("damage", BAD_BENCHMARKS)
+def test_bad_benchmarks_are_refused(damage, tmp_path, capfd, monkeypatch):
+    """Catches a bad table that is searched in silence, or a pickle that runs code."""
+    content, words = BAD_BENCHMARKS[damage]
     monkeypatch.chdir(tmp_path)
-    Path("results").mkdir()
-    Path("results/summary.json").write_text("precious")
-    refused(capfd, run_experiment.main, [*SMALL, *text.split()], words)
-    assert files_of("results") == {"summary.json": b"precious"}
-
-
-def test_defaults():
-    """Catches other defaults than README promises: the paper's 5,000 networks, 40 seeds, 17 ms."""
-    args = run_experiment.parse([])
-    assert args.rewards == ["mnasnet", "proposed"]
-    assert args.seeds == 40
-    assert args.seeds >= claims.MIN_RUNS  # every claim can be decided
-    assert args.first_seed == 0
-    assert args.samples == 5000
-    assert args.out == "results"
-    assert run_experiment.target_of(args, SURROGATE) == 17.0
-
-
-def test_hyperparameters():
-    """Catches other settings than those that the rule of docs/hyperparameters.md leads to."""
-    chosen = dict(
-        hidden=64,
-        learning_rate=0.001,
-        entropy_weight=0.005,
-        baseline_decay=0.95,
-    )
-    assert chosen == nas_search.HYPERPARAMETERS
-
-
-def test_quick():
-    """Catches --quick that overrides what was asked for, or that is not quick."""
-    args = run_experiment.parse(["--quick", "--seeds", "3"])
-    assert args.seeds == 3
-    assert args.samples == 1000
-    assert run_experiment.parse(["--quick"]).seeds == 2
-
-
-def test_choice_of_target():
-    """Catches a quantile of something else, or a T between 1 and 2 ms refused."""
-
-    def target_of(text):
-        return run_experiment.target_of(run_experiment.parse(text.split()), SURROGATE)
-
-    assert target_of("--target-ms 1.5") == 1.5
-    assert target_of("--target-quantile 0.75") == np.quantile(SURROGATE.latency_ms, 0.75)
-
-
-def test_files(results):
-    """Catches a missing file, a summary that lacks a key, and lines too long for a terminal."""
-    folder, printed, summary = results
-    assert sorted(os.listdir(folder)) == FILES
-    assert list(summary) == [
-        *("benchmark", "settings", "table1", "comparisons", "optimum", "claims"),
-        *("best_found", "timing", "versions", "policy"),
-    ]
-    assert max(len(line) for line in printed.splitlines()) <= 100
-
-
-def test_summary(results):
-    """Catches a summary of other settings, or one that does not say what made it."""
-    _, _, summary = results
-    settings = summary["settings"]
-    assert settings["seeds"] == 7
-    assert settings["samples"] == 600
-    assert settings["target_ms"] == 17.0
-    assert settings["hyperparameters"] == nas_search.HYPERPARAMETERS
-    assert summary["versions"]["numpy"] == np.__version__
-    assert summary["timing"]["searches"] == 14
-    assert set(summary["timing"]["wall_s"]) == {"search", "figures", "files"}
-    assert np.shape(summary["policy"]["proposed"]["accuracy"]) == (7, 3)
-
-
-def test_time_per_sample(results):
-    """Catches a speed that counts random search, one reward, or the enumeration."""
-    timing = results[2]["timing"]
-    us = 1e6 * timing["core_s"]["search"] / (2 * 7 * 600)
-    assert timing["us_per_sample"] == pytest.approx(us)
-    assert f"; {us:.1f} us per sample and run, on one core\n" in results[1]
-    assert "  14 searches of 600 networks; results in " in results[1]
-
-
-def test_table_1_file(results):
-    """Catches a column or an entry that is missing from table1.csv."""
-    with open(results[0] / "table1.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    expected = nas_reward.table_1()
-    assert rows == [{key: str(value) for key, value in e.items()} for e in expected]
-    assert results[2]["table1"] == expected
-
-
-def test_sections_in_order(results):
-    """Catches a section that is not printed, or not where a reader expects it."""
-    printed = results[1]
-    sections = [
-        "\nBenchmark: surrogate (fitted, not measured)\n",
-        "\n  source ",
-        f"\n  T        17 ms; {np.mean(SURROGATE.latency_ms <= 17):.1%} of the 15,625 cells",
-        "\nTable 1: ",
-        nas_reward.table_1_report(),
-        "\nWhat the text says of the rewards (T = 17 ms)\n",
-        nas_reward.comparisons_report(),
-        "\nOptimum: ",
-        "\nSearch: ",
-        "\nThe paper's claims: its one run beside our 7 seeds\n",
-        "\nBest network found under T = 17 ms, on surrogate (fitted, not measured)\n",
-        "\nTime\n",
-    ]
-    places = [printed.index(section) for section in sections]
-    assert places == sorted(places)
-
-
-def test_prints_the_means_of_the_windows(results):
-    """Catches a printed row that is not what the samples say: shifted, other seeds, other units."""
-    folder, printed, _ = results
-    runs = read_samples(folder)
-    lines = re.findall(r"^ +(250|500|600) (.*)$", printed, re.MULTILINE)
-    assert [end for end, _ in lines] == ["250", "500", "600"]
-    for begin, (end, line) in zip((0, 250, 500), lines, strict=True):
-        expected = []
-        for name in ("mnasnet", "proposed", "random"):
-            seeds = [runs[name, str(seed)][begin : int(end)] for seed in range(7)]
-            accuracy = [np.mean([float(row["accuracy"]) for row in rows]) for rows in seeds]
-            ms = [np.mean([float(row["latency_ms"]) for row in rows]) for rows in seeds]
-            share = sum(mean <= 17 for mean in ms) / 7
-            expected += [100 * np.mean(accuracy), np.mean(ms), round(100 * share)]
-        numbers = [float(number) for number in re.findall(r"[\d.]+", line)]
-        assert numbers == pytest.approx(expected, abs=6e-3)
-
-
-def test_claims_as_printed(results):
-    """Catches a number of another line or column, and a verdict that this run cannot give."""
-    _, printed, summary = results
-    for e in summary["claims"]:
-        paper = "" if e["paper"] is None else f"{e['paper']:,}"
-        p = "" if e["p"] is None else f"{e['p']:.2g}"
-        ours = "-"
-        spread = "-"
-        if e["ours"] is not None:
-            ours = f"{e['bound']} {e['ours']:,.4g}"
-            spread = f"[{e['low']:,.4g}, {e['high']:,.4g}]"
-        random = "" if e["random"] is None else f"{e['random']:,.4g}"
-        too_few = e["kind"] == "number" and e["verdict"] == "undecided"
-        verdict = "" if too_few else e["verdict"]
-        words = f"{e['claim']} {paper} {ours} {spread} {p} {random} {verdict}".split()
-        assert words in [line.split() for line in printed.splitlines()], e["claim"]
-    assert "\n  no verdict where this run is too small for one: a number takes\n" in printed
-
-
-def claims_printed(capsys, points):
-    """The lines that a run of 40 seeds prints for these points, {claim: the rest of its line}."""
-    entries = claims.ledger(points, 17.0)
-    run_experiment.print_claims(entries, 40, 5000)
-    printed = capsys.readouterr().out
-    return {e["claim"]: printed.split(f"  {e['claim']}  ")[1].splitlines()[0] for e in entries}
-
-
-def test_censored_claims_as_printed(capsys):
-    """Catches ">=" forgotten, and a number where there is none."""
-    points = {"mnasnet": made_up([5000] * 40), "proposed": made_up([4000] * 40)}
-    lines = claims_printed(capsys, points)
-    ours = lines["mnasnet: settles at or under T"].split()
-    assert ours == ["4,750", ">=", "5,000", "[5,000,", "5,000]", "0.049", "incompatible"]
-    assert lines["proposed settles sooner"].split()[:2] == [">=", "1,000"]
-    assert lines["proposed: settles at or under T"].split()[1] == "4,000"
-    points = {"mnasnet": made_up([5000] * 40), "proposed": made_up([5000] * 40)}
-    lines = claims_printed(capsys, points)
-    assert lines["proposed settles sooner"].split() == ["-", "-", "not", "testable"]
-
-
-def test_verdicts_of_a_large_run(capsys):
-    """Catches a verdict left out, or an excuse printed, although the run is large enough."""
-    points = {"mnasnet": made_up([4750] * 40), "proposed": made_up([4000] * 40)}
-    entries = claims.ledger(points, 17.0)
-    run_experiment.print_claims(entries, 40, 5000)
-    printed = capsys.readouterr().out
-    assert "too small" not in printed
-    assert "counts as 5,000, and so >=" in printed
-    for line, e in zip(printed.splitlines()[4:-1], entries, strict=True):
-        assert line.endswith(f"  {e['verdict']}")
-
-
-@pytest.mark.parametrize(
-    ("seeds", "samples", "kind", "left_out"),
-    [
-        (38, 5000, "number", True),
-        (39, 5000, "number", False),
-        (39, 4999, "number", True),
-        (5, 5000, "direction", True),
-        (6, 250, "direction", False),
-    ],
-)
-def test_runs_too_small_for_a_verdict(seeds, samples, kind, left_out):
-    """Catches "undecided" printed of a run that could decide nothing, or hidden where it could."""
-    entry = dict(kind=kind, verdict="undecided", per_seed=[0] * seeds)
-    assert claims.too_small(entry, samples) == left_out
-    assert not claims.too_small(entry | {"verdict": "not testable"}, samples)
-
-
-def test_cells_as_printed(capsys):
-    """Catches operations in another order, and a crash where no network is under T."""
-    problem = Problem(SURROGATE, [], 17.0)
-    row = nas_benchmark.cell_to_row([3, 1, 2, 0, 4, 3])
-    run_experiment.print_cells({"mine": problem.facts(row), "theirs": None})
-    _, mine, theirs = capsys.readouterr().out.splitlines()
-    facts = f"{SURROGATE.accuracy[row]:.2%} {SURROGATE.latency_ms[row]:.2f} ms"
-    meets = "yes" if SURROGATE.latency_ms[row] <= 17 else "no"
-    assert mine.split() == f"mine {facts} {meets} 3x3 skip 1x1 none pool 3x3".split()
-    assert theirs == "  theirs        no cell under T"
-
-
-def test_same_again_and_in_other_company(results, tmp_path):
-    """Catches results that depend on chance, or on other seeds and rewards in the run."""
-    before = read_samples(results[0])
-    problem = Problem(SURROGATE, ["tunas", "proposed"], 17.0)
-    runs = run_searches(problem, [1, 2], 600)
-    run_experiment.write_samples(tmp_path / "samples.csv.gz", runs)
-    after = read_samples(tmp_path)
-    assert [len(rows) for rows in after.values()] == [600] * 6
-    for run in (("proposed", "1"), ("proposed", "2"), ("random", "1")):
-        assert after[run] == before[run]
-
-
-def test_samples_are_true(results):
-    """Catches rows whose accuracy, latency or reward is another cell's."""
-    for (reward, _), rows in read_samples(results[0]).items():
-        assert [int(row["sample"]) for row in rows] == list(range(1, 601))
-        for row in rows[::7]:
-            cell = nas_benchmark.string_to_cell(row["arch"])
-            cell = nas_benchmark.cell_to_row(cell)
-            accuracy = float(SURROGATE.accuracy[cell])
-            latency_ms = float(SURROGATE.latency_ms[cell])
-            assert row["accuracy"] == str(accuracy)
-            assert row["latency_ms"] == str(latency_ms)
-            value = "" if reward == "random" else str(REWARDS[reward](accuracy, latency_ms))
-            assert row["reward_value"] == value
-
-
-def test_searches_are_all_different(results):
-    """Catches two seeds, or two rewards, that draw the same networks."""
-    runs = read_samples(results[0])
-    assert len({tuple(row["arch"] for row in rows) for rows in runs.values()}) == 21
-
-
-def test_optimum(results):
-    """Catches an optimum of another reward, or above T where it must be under T."""
-    optimum = results[2]["optimum"]
-    assert list(optimum) == ["best_under_T", "mnasnet", "proposed"]
-    fast = SURROGATE.accuracy[SURROGATE.latency_ms <= 17]
-    assert optimum["best_under_T"]["accuracy"] == fast.max()
-    for name in ("mnasnet", "proposed"):
-        pay = REWARDS[name](*COLUMNS)
-        cell = nas_benchmark.string_to_cell(optimum[name]["arch"])
-        assert optimum[name]["reward"] == pay.max()
-        assert pay[nas_benchmark.cell_to_row(cell)] == pay.max()
-
-
-def test_best_found(results):
-    """Catches a best network above T, one that was never drawn, or the regret of another seed."""
-    folder, _, summary = results
-    runs = read_samples(folder)
-    best = summary["best_found"]
-    assert list(best) == ["mnasnet", "proposed", "random"]
-    for name in best:
-        seeds = [runs[name, str(seed)] for seed in range(7)]
-        under = [row for rows in seeds for row in rows if float(row["latency_ms"]) <= 17]
-        assert best[name]["accuracy"] == max(float(row["accuracy"]) for row in under)
-        assert best[name]["meets_target"]
-        if name != "random":
-            top = [max(float(row["reward_value"]) for row in rows) for rows in seeds]
-            regret = REWARDS[name](*COLUMNS).max() - sorted(top)[3]  # the median of seven
-            assert best[name]["reward_regret"] == pytest.approx(regret)
-
-
-def test_nothing_can_meet_the_target(tmp_path, capfd):
-    """Catches a crash where no network is fast enough."""
-    options = ["--seeds", "1", "--samples", "50", "--target-ms", "5", "--out", str(tmp_path)]
-    assert run_experiment.main(options) == 0
-    assert "no cell under T" in capfd.readouterr().out
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["optimum"]["best_under_T"] is None
-
-
-def test_a_reward_that_the_paper_does_not_have(tmp_path):
-    """Catches a crash where there is nothing to compare; one seed, one reward, one window."""
-    options = ["--seeds", "1", "--samples", "50", "--rewards", "tunas", "--out", str(tmp_path)]
-    assert run_experiment.main(options) == 0
-    assert sorted(os.listdir(tmp_path)) == FILES
-
-
-# --- VI. What people look at: figures.py ------------------------------------------------------
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are saved while the test runs, as objects."""
-    saved = []
-    monkeypatch.setattr(figures.Figure, "savefig", lambda figure, path: saved.append(figure))
-    return saved
-
-
-def mine(accuracy, latency_ms, target_ms):
-    """A reward of one's own."""
-    return accuracy - 0.1 * latency_ms / target_ms
-
-
-MINE = {"mnasnet": mnasnet, "mine": mine, "proposed": proposed}
-
-
-@pytest.fixture(scope="session")
-def runs():
-    """A small search with three rewards: 5 seeds, 600 networks, so that one window is short."""
-    problem = Problem(SURROGATE, MINE, 17.0)
-    return run_searches(problem, range(5), 600, hyperparameters=LIGHT)
-
-
-@pytest.fixture(scope="session")
-def entries(runs):
-    return claims.ledger(runs.points(), 17.0)
-
-
-def texts_of(figure):
-    """All that is written on a figure."""
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
-
-
-def mnasnet_by_hand(ms, T):
-    """f and f' at accuracy 50 %."""
-    f = 0.5 * (ms / T) ** -0.07
-    return f, -0.07 * f / ms
-
-
-def proposed_by_hand(ms, T):
-    """f and f' at accuracy 50 %."""
-    paid = ms <= 1.5 * T - 1
-    left = np.where(paid, 1.5 * T - ms, 1)
-    f = 0.45 + 0.1 * np.log(left) / np.log(T)
-    return f, np.where(paid, -0.1 / left / np.log(T), 0)
-
-
-@pytest.mark.parametrize("T", [17.0, 9.0])
-def test_fig_2_is_f_and_its_slope(T, drawn):
-    """Catches a curve of the other reward, another accuracy or unit, and arrows turned round."""
-    figures.fig2("fig2.png", MINE, T)
-    panels = drawn[0].axes[:3]
-    slopes = drawn[0].axes[3:]
-    by_hand = {"mnasnet": mnasnet_by_hand, "proposed": proposed_by_hand}
-    assert [axes.get_title() for axes in panels] == list(MINE)
-    for axes, right in zip(panels, slopes, strict=True):
-        ms, f = axes.lines[0].get_data()
-        assert np.array_equal(right.lines[0].get_xdata(), ms)
-        assert ms[0] < T / 16
-        assert ms[-1] > 1.5 * T
-        if axes.get_title() in by_hand:
-            expected_f, expected_slope = by_hand[axes.get_title()](ms, T)
-        else:
-            expected_f = 0.5 - 0.1 * ms / T
-            expected_slope = np.full_like(ms, -0.1 / T)
-        assert f == pytest.approx(expected_f)
-        assert right.lines[0].get_ydata() == pytest.approx(expected_slope)
-        assert axes.lines[1].get_xdata() == [T, T]
-        arrows = [text for text in axes.texts if text.get_text() == ""]
-        to_the_left, to_the_right = (text.xy[0] - text.xyann[0] for text in arrows)
-        assert to_the_left < 0 < to_the_right
-        written = [text.get_text() for text in axes.texts]
-        names = [text for text in written if text.endswith("er")]
-        assert names == ["A: faster", "B: slower"]
-        assert axes.get_ylim() == panels[0].get_ylim()
-        assert right.get_ylim() == slopes[0].get_ylim()
-
-
-def test_fig_3_is_both_rewards(drawn):
-    """Catches a curve of another reward or accuracy, and names beside the wrong line."""
-    figures.fig3("fig3.png", MINE, 17.0)
-    [axes] = drawn[0].axes
-    names = {text.get_color(): text for text in axes.texts}
-    ms = axes.lines[0].get_xdata()
-    expected = {
-        "mnasnet": mnasnet_by_hand(ms, 17)[0],
-        "proposed": proposed_by_hand(ms, 17)[0],
-        "mine": 0.5 - 0.1 * ms / 17,
-    }
-    for line in axes.lines[:3]:
-        name = names[line.get_color()]
-        R = expected.pop(name.get_text().strip())
-        assert line.get_ydata() == pytest.approx(R)
-        assert name.xy == (ms[-1], pytest.approx(R[-1]))
-    assert expected == {}
-
-
-def test_slopes_at_two_accuracies(drawn):
-    """Catches a cost per ms of another sign, unit or accuracy."""
-    figures.slopes("slopes.png")
-    [axes] = drawn[0].axes
-    lines = {line.get_label(): line for line in axes.lines}
-    ms = axes.lines[0].get_xdata()
-    half = lines["mnasnet, accuracy 50 %"].get_ydata()
-    assert half == pytest.approx(-1000 * mnasnet_by_hand(ms, 17)[1])
-    assert lines["mnasnet, accuracy 70 %"].get_ydata() == pytest.approx(1.4 * half)
-    cost = lines["proposed, any accuracy"].get_ydata()
-    assert cost == pytest.approx(-1000 * proposed_by_hand(ms, 17)[1])
-
-
-def test_table_1_as_lines(drawn):
-    """Catches a pair joined wrongly: a line must rise where the reward prefers the second."""
-    figures.table_1("table1.png")
-    rises = {}
-    for axes in drawn[0].axes:
-        for pair, line in zip(nas_reward.TABLE_1, axes.lines, strict=True):
-            printed = [float(entry) for entry in pair[axes.get_title()]]
-            assert line.get_ydata() == pytest.approx(printed, abs=6e-5)
-            assert list(line.get_xdata()) == [ms for _, ms in pair["networks"]]
-            rises[axes.get_title(), pair["case"]] = np.diff(line.get_ydata()).item()
-    assert {key for key, rise in rises.items() if abs(rise) < 0.001} == {
-        ("mnasnet", "a"),
-        ("mnasnet", "b"),
-    }
-    assert rises["mnasnet", "c"] < 0
-    assert rises["proposed", "a"] > 0
-    assert rises["proposed", "b"] < 0
-    assert rises["proposed", "c"] > 0
-
-
-def test_fig_6_counts(runs, entries, drawn):
-    """Catches a count in another box, of other runs, or summed instead of averaged."""
-    figures.fig6("fig6.png", runs, entries)
-    rows = [int(label.get_text()) for label in drawn[0].axes[0].get_yticklabels()]
-    assert rows == list(range(7, 26))  # the latencies are 7.66 to 25.96 ms
-    for axes, (name, points) in zip(drawn[0].axes, runs.points().items(), strict=True):
-        assert axes.get_title() == name
-        counts = collections.Counter()
-        for accuracy, ms in zip(points[0].flat, points[1].flat, strict=True):
-            column = 10 * int(10 * accuracy)
-            counts[max(column, 30) + 5, int(ms) + 0.5] += 1 / 5  # 5 runs
-        expected = {place: round(n) for place, n in counts.items() if round(n)}
-        numbers = [text for text in axes.texts if text.get_position()[1] > 1]
-        written = {text.get_position(): int(text.get_text()) for text in numbers}
-        assert written == expected
-
-
-def test_fig_6_shares_a_scale_and_marks_the_boxes(runs, entries, drawn):
-    """Catches panels that cannot be compared, and the paper's counts at another box."""
-    figures.fig6("fig6.png", runs, entries)
-    scales = {axes.collections[0].get_clim() for axes in drawn[0].axes}
-    assert len(scales) == 1
-    paper = {"mnasnet": ("659", "781"), "proposed": ("780", "1,004")}
-    for axes, (name, (accuracy, latency_ms)) in zip(
-        drawn[0].axes, runs.points().items(), strict=True
-    ):
-        written = {text.get_position(): text.get_text() for text in axes.texts}
-        below = {x: (written[x, -0.09], written[x, -0.15]) for x in (55, 65)}
-        boxes = [line for line in axes.lines if len(line.get_xdata()) == 5]
-        for k, (low, box) in enumerate(zip((0.5, 0.6), boxes, strict=True)):
-            inside = (accuracy >= low) & (accuracy < low + 0.1) & (latency_ms <= 17)
-            median = float(np.median(inside.sum(axis=1)))
-            expected = paper[name][k] if name in paper else "-"
-            assert below[55 + 10 * k] == (expected, f"{median:,.4g}")
-            assert set(box.get_xdata()) == {100 * low, 100 * low + 10}
-            assert max(box.get_ydata()) == 17.0
-
-
-def test_fig_7_means(runs, entries, drawn):
-    """Catches other means, a window that stands elsewhere, and a band of another width."""
-    figures.fig7("fig7.png", runs, entries)
-    windows = (slice(0, 250), slice(250, 500), slice(500, 600))
-    for k, (axes, unit) in enumerate(zip(drawn[0].axes, (100, 1), strict=True)):
-        bands = axes.patches[::2]
-        lines = axes.patches[1::2]
-        for band, line, (name, points) in zip(bands, lines, runs.points().items(), strict=True):
-            means = [unit * points[k][:, window].mean(axis=1) for window in windows]
-            low, middle, high = np.quantile(means, [0.1, 0.5, 0.9], axis=1)
-            assert line.get_label() == name
-            assert line.get_data().values == pytest.approx(middle)
-            assert list(line.get_data().edges) == [0, 250, 500, 600]
-            assert band.get_data().values == pytest.approx(high)
-            assert band.get_data().baseline == pytest.approx(low)
-
-
-def test_fig_7_marks_what_the_paper_reports(runs, entries, drawn):
-    """Catches the paper's 4,750 and 4,000 at the other reward, or away from the line of T."""
-    figures.fig7("fig7.png", runs, entries)
-    _, latency = drawn[0].axes
-    marks = [line for line in latency.lines if line.get_marker() == "v"]
-    places = {mark.get_color(): (*mark.get_xdata(), *mark.get_ydata()) for mark in marks}
-    colours = figures.palette(MINE)
-    assert places == {colours["mnasnet"]: (4750, 17), colours["proposed"]: (4000, 17)}
-    legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
-    assert "paper: mnasnet settles, 4,750" in legend
-    assert "paper: proposed settles, 4,000" in legend
-    assert {"mnasnet", "proposed", "mine", "random", "10 % to 90 % of runs"} < set(legend)
-
-
-def test_claims_picture(runs, entries, drawn):
-    """Catches a row with another line's numbers or verdict, and a verdict in a reward's colour."""
-    figures.claims_picture("claims.png", entries, "surrogate")
-    claimed = {e["claim"]: e for e in entries}
-    colours = figures.palette(MINE) | {None: "black"}
-    found = 0
-    for axes in drawn[0].axes:
-        verdicts = {text.get_position()[1]: text for text in axes.texts}
-        for y, name in enumerate(axes.get_yticklabels()):
-            e = claimed[name.get_text()]
-            found += 1
-            assert name.get_color() == colours[e["reward"]]
-            in_row = [line for line in axes.lines if set(line.get_ydata()) == {y}]
-            here = {line.get_marker(): line for line in in_row}
-            assert verdicts[y].get_text() == e["verdict"]
-            background = verdicts[y].get_bbox_patch().get_fc()
-            assert background not in map(to_rgba, figures.COLOURS)
-            if e["ours"] is not None:
-                median = here[{"": "o", ">=": ">", "<=": "<"}[e["bound"]]]
-                assert list(median.get_xdata()) == [e["ours"]]
-                assert list(here["None"].get_xdata()) == [e["low"], e["high"]]
-                assert list(here["|"].get_xdata()) == e["per_seed"]
-            assert ("D" in here) == (e["paper"] is not None)
-            if "D" in here:
-                assert list(here["D"].get_xdata()) == [e["paper"]]
-    assert found == len(entries)
-    for background, _ in figures.VERDICTS.values():
-        assert background not in (*figures.COLOURS, figures.GREY)
-
-
-def test_landscape(runs, drawn):
-    """Catches a star on another cell, a line of unequal reward, a search that ended elsewhere."""
-    figures.landscape("landscape.png", runs)
-    for axes, (name, reward) in zip(drawn[0].axes, MINE.items(), strict=True):
-        pay = reward(*COLUMNS, 17.0)
-        best = pay.argmax()
-        lines = {line.get_label(): line for line in axes.lines}
-        star = lines["best cell, thick line: as good"]
-        ends = lines["where a run ends: mean of its last 250"]
-        accuracy, latency_ms = runs.points()[name]
-        assert axes.get_title() == name
-        assert list(star.get_xdata()) == [SURROGATE.latency_ms[best]]
-        assert list(star.get_ydata()) == [100 * SURROGATE.accuracy[best]]
-        assert ends.get_xdata() == pytest.approx(latency_ms[:, 500:].mean(axis=1))
-        assert ends.get_ydata() == pytest.approx(100 * accuracy[:, 500:].mean(axis=1))
-        assert any(list(line.get_xdata()) == [17.0, 17.0] for line in axes.lines)
-        equal, through_star = axes.collections
-        assert list(through_star.levels) == [pay.max()]
-        drawn_levels = 0
-        for contours in (equal, through_star):
-            for level, path in zip(contours.levels, contours.get_paths(), strict=True):
-                ms, percent = path.vertices.T
-                paid = reward(percent / 100, ms, 17.0)
-                assert paid == pytest.approx(level, abs=2e-3)  # kinks bend them a bit
-                drawn_levels += len(ms) > 0
-        assert drawn_levels > 4
-
-
-def test_pareto_front():
-    """Catches a cell that another beats, or a missing one; also among equals."""
-    front = figures.pareto_front(SURROGATE)
-    accuracy, ms = COLUMNS
-    for row in range(0, N_CELLS, 25):
-        beaten = (accuracy >= accuracy[row]) & (ms <= ms[row])
-        beaten &= (accuracy > accuracy[row]) | (ms < ms[row])
-        if row in front:
-            assert not beaten.any()
-    for row in front:
-        beaten = (accuracy > accuracy[row]) & (ms <= ms[row])
-        assert not beaten.any()
-    best_within = [accuracy[ms <= limit].max() for limit in ms[front]]
-    assert best_within == pytest.approx(accuracy[front])
-    assert accuracy.max() in accuracy[front]
-    assert ms.min() in ms[front]
-
-
-def test_a_reward_of_ones_own_is_in_every_figure(runs, entries, drawn, tmp_path):
-    """Catches a picture of the paper's rewards only, and two rewards of one colour."""
-    figures.write_figures(tmp_path, runs, entries)
-    assert len(drawn) == 6
-    for figure in drawn:
-        written = " ".join(texts_of(figure))
-        for name in MINE:
-            assert name in written
-    colours = figures.palette([*REWARDS, "mine"])
-    assert len(set(colours.values())) == len(REWARDS) + 2  # and random search
-    assert figures.palette(["mine", "proposed"])["proposed"] == colours["proposed"]
-    assert figures.palette(["proposed"])["proposed"] == colours["proposed"]
-
-
-def test_text_can_be_read_from_the_back_row(runs, entries, drawn, tmp_path):
-    """Catches text below 1/40 of the height, or a picture that is not 16:9."""
-    of_the_paper = [e for e in entries if e["reward"] != "mine"]  # more rows are taller
-    figures.write_figures(tmp_path, runs, of_the_paper)
-    figures.write_drawings(tmp_path)
-    assert len(drawn) == 10
-    for figure in drawn:
-        width, height = figure.get_size_inches()
-        for text in figure.findobj(matplotlib.text.Text):
-            assert text.get_fontsize() / 72 >= height / 40 or not text.get_text()
-        assert width == 16
-        assert height == pytest.approx(9)
-
-
-def test_pictures_are_written(runs, entries, tmp_path):
-    """Catches a file that is missing, empty or called otherwise."""
-    figures.write_figures(tmp_path, runs, entries)
-    figures.write_drawings(tmp_path)
-    names = ["cell", "claims", "fig2", "fig3", "fig6", "fig7"]
-    names += ["landscape", "loop", "slopes", "table1"]
-    assert sorted(os.listdir(tmp_path)) == [f"{name}.png" for name in names]
-    for name in names:
-        pixels = matplotlib.image.imread(tmp_path / f"{name}.png")
-        assert pixels.shape[:2] == (900, 1600) or name == "claims"
-        assert pixels.std() > 0.05
-
-
-def test_the_cell_and_the_loop(drawn):
-    """Catches an edge between other nodes, or another cell than the docstring's example."""
-    figures.draw_cell("cell.png")
-    figures.draw_loop("loop.png")
-    [axes] = drawn[0].axes
-    arrows = [text for text in axes.texts if text.get_text() == ""]
-    ends = [(figures.NODES.index(a.xyann), figures.NODES.index(a.xy)) for a in arrows]
-    assert ends == [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
-    written = texts_of(drawn[0])
-    places = {text.get_text(): np.array(text.get_position()) for text in axes.texts}
-    for edge, operation in enumerate((3, 1, 3, 0, 1, 3)):
-        start, end = (np.array(figures.NODES[node]) for node in ends[edge])
-        way = (places[f"edge {edge}: {operation}"] - start) / (end - start + 1e-12)
-        assert 0.2 < way[0] < 0.8
-    assert "row 10,383 of 15,625; where edges meet, they are added" in written
-    for word in ("controller", "benchmark", "reward"):
-        assert word in texts_of(drawn[1])
-
-
-def test_policies_are_those_of_the_search(runs):
-    """Catches an animation of another search than the one that the run reports."""
-    steps = list(nas_search.policies(runs.problem, 3, 600, LIGHT))
-    assert len(steps) == 3
-    for window, p in enumerate(steps):
-        for name in MINE:
-            expected = runs.expected[name]["accuracy"][3, window]
-            assert p[name] @ SURROGATE.accuracy == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_policy_on_the_landscape():
-    """Catches dots on other cells, or of another area; a mean that is not the policy's."""
-    rng = np.random.default_rng(0)
-    history = rng.dirichlet(np.full(N_CELLS, 0.1), size=2)  # (windows, 15625)
-    accuracy, ms = COLUMNS
-    axes = figures.Figure().subplots()
-    dots, trail, mean = figures.draw_policy(axes, SURROGATE, list(history), "black")
-    likely = history[1] > 1 / 15_625
-    cells = np.stack([ms, 100 * accuracy], axis=1)  # (15625, 2)
-    assert np.array(dots.get_offsets()) == pytest.approx(cells[likely])
-    area = dots.get_sizes() / history[1][likely]
-    assert area == pytest.approx(area[0])
-    assert trail.get_xdata() == pytest.approx(history @ ms)
-    assert trail.get_ydata() == pytest.approx(100 * history @ accuracy)
-    assert mean.get_xydata() == pytest.approx(trail.get_xydata()[1:])
-
-
-def test_animation(tmp_path):
-    """Catches a film that does not move, shows one reward only, or is too large for README."""
-    problem = Problem(SURROGATE, ["mnasnet", "proposed"], 17.0)
-    path = tmp_path / "search.gif"
-    figures.animate(path, problem, 0, 600, LIGHT)
-    with PIL.Image.open(path) as film:
-        assert film.n_frames == 3
-        stills = PIL.ImageSequence.Iterator(film)
-        frames = [np.array(still.convert("RGB")) for still in stills]
-    assert frames[0].shape == (540, 960, 3)
-    for half in (slice(0, 480), slice(480, 960)):
-        assert (frames[0][:, half] != frames[2][:, half]).any()
-    assert path.stat().st_size < 3 * 150_000  # 20 frames of a whole search: 3 MB
-
-
-# --- VI. The window with sliders --------------------------------------------------------------
-
-
-@pytest.fixture
-def explorer():
-    """The sliders on a canvas without a display."""
-    figure = figures.Figure(figsize=(16, 9), dpi=80)
-    FigureCanvasAgg(figure)
-    return figures.Explorer(figure, SURROGATE)
-
-
-def click(figure, x, y):
-    """Press and release the mouse at display coordinates."""
-    for name in ("button_press_event", "button_release_event"):
-        event = MouseEvent(name, figure.canvas, x, y, button=1)
-        figure.canvas.callbacks.process(name, event)
-
-
-def slide(slider, value):
-    """Click on a slider where it stands for `value`."""
-    click(slider.ax.figure, *slider.ax.transData.transform((value, 0.5)))
-
-
-def choose(explorer, name):
-    """Click on a preset."""
-    k = [label.get_text() for label in explorer.presets.labels].index(name)
-    click(explorer.figure, *explorer.presets.labels[k].get_window_extent().p0 + 3)
-
-
-def shown(axes):
-    """(T, the star's (ms, percent), its line of equal reward) in a panel; None where not drawn."""
-    lines = axes.lines
-    T = next(line.get_xdata()[0] for line in lines if line.get_linestyle() == "--")
-    star = next((line for line in lines if line.get_marker() == "*"), None)
-    if star is None:
-        return T, None, None
-    same_colour = [line for line in lines if line.get_color() == star.get_color()]
-    line = next(line for line in same_colour if line is not star)
-    return T, (*star.get_xdata(), *star.get_ydata()), line.get_data()
-
-
-@pytest.mark.parametrize(
-    ("T", "w", "y"),
-    [(17.0, -0.07, 0.1), (9.0, -0.2, 0.3), (30.0, -0.02, 0.03)],
-)
-def test_sliders_move_the_optima(T, w, y, explorer):
-    """Catches a slider that moves another letter, and an optimum or a line that stays behind."""
-    slide(explorer.T, T)
-    slide(explorer.w, w)
-    slide(explorer.y, y)
-    T, w, y = (slider.val for slider in (explorer.T, explorer.w, explorer.y))
-    accuracy, ms = COLUMNS
-    left = np.maximum(1.5 * T - ms, 1)
-    pays = (accuracy * (ms / T) ** w, (1 - y) * accuracy + y * np.log(left) / np.log(T))
-    for axes, pay in zip(explorer.panels, pays, strict=True):
-        best = pay.argmax()
-        at, star, _ = shown(axes)
-        assert at == T
-        assert star == (ms[best], 100 * accuracy[best])
-    line_ms, percent = shown(explorer.panels[0])[2]
-    paid = percent / 100 * (line_ms / T) ** w
-    assert paid == pytest.approx(pays[0].max())
-    line_ms, percent = shown(explorer.panels[1])[2]
-    left = np.maximum(1.5 * T - line_ms, 1)
-    paid = (1 - y) * percent / 100 + y * np.log(left) / np.log(T)
-    assert paid == pytest.approx(pays[1].max())
-
-
-def test_preset_of_equal_strength(explorer):
-    """Catches slopes that differ: at T, one ms must be worth as much accuracy under both."""
-    choose(explorer, "equal strength")
-    best = SURROGATE.accuracy[SURROGATE.latency_ms <= 17].max()
-    ms = np.array([16.99, 17.01])
-    paid = mnasnet(best, ms, 17, explorer.w.val, explorer.w.val)
-    worth = np.diff(paid)[0] / mnasnet(1.0, 17.0)
-    assert worth == pytest.approx(np.diff(proposed(best, ms))[0] / 0.9, rel=1e-4)
-    assert explorer.figure._suptitle.get_text() == figures.PRESETS["equal strength"]
-
-
-def test_preset_of_seconds(explorer):
-    """Catches an optimum where Eq. 4 refuses T, and a sentence that is not true."""
-    choose(explorer, "seconds by mistake")
-    assert explorer.T.val == 0.017
-    assert shown(explorer.panels[1])[1] is None
-    assert "needs T > 1" in explorer.panels[1].get_title()
-    assert shown(explorer.panels[0])[1] is not None  # MnasNet's reward is only scaled
-    fast, slow = (math.log(0.0255 - LAT, 0.017) for LAT in (0.008, 0.016))
-    assert slow > fast  # "slower would pay more"
-    choose(explorer, "paper")
-    assert explorer.T.val == 17.0
-    assert shown(explorer.panels[1])[1] is not None
-
-
-def test_preset_of_a_phone(explorer, tmp_path, monkeypatch):
-    """Catches a crash without the phone's table, and cells of another benchmark with it."""
-    monkeypatch.setattr(figures, "PHONE", tmp_path / "phone.pkl")
-    choose(explorer, "17 ms on a phone")
-    advice = explorer.figure._suptitle.get_text()
-    assert "python build_benchmark.py tables --device pixel3" in advice
-    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms)
-    phone = nas_benchmark.Benchmark(
-        SURROGATE.accuracy, SURROGATE.latency_ms / 2, SURROGATE.provenance
-    )
-    nas_benchmark.save(phone, figures.PHONE)
-    choose(explorer, "paper")
-    choose(explorer, "17 ms on a phone")
-    assert explorer.figure._suptitle.get_text() == figures.PRESETS["17 ms on a phone"]
-    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms / 2)
-    choose(explorer, "paper")
-    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms)
-
-
-def test_window_without_a_display():
-    """Catches a traceback, or a window that nobody can see, where there is no display."""
-    environment = os.environ | {"MPLBACKEND": "agg"}
-    command = [sys.executable, HERE / "figures.py"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.stderr.count("\n") == 1
-    assert "error: no window can be opened" in done.stderr
-    assert done.returncode == 2
-
-
-# --- VII. Failures: full disk, Ctrl-C, kill -9, a reader that leaves --------------------------
-
-
-def test_disk_full(tmp_path):
-    """Catches half-written files when the disk is full: here, files may have 20 kB at most."""
-    resource = pytest.importorskip("resource")
-    (tmp_path / "summary.json").write_text("precious")
-    limit = (resource.RLIMIT_FSIZE, (20_000, 20_000))
-    process = start(*SMALL, "--out", tmp_path, preexec_fn=lambda: resource.setrlimit(*limit))
-    _, error = process.communicate()
-    assert "File too large" in error
-    assert error.count("\n") == 1
-    assert process.returncode == 1
-    assert files_of(tmp_path) == {"summary.json": b"precious"}
-
-
-def interrupted(folder, signal_name):
-    """(exit code, stderr) of a run that is sent a signal after its first window.
-
-    Fails if its workers live on."""
-    process = start(
-        *("--seeds", 4, "--workers", 2, "--out", folder),
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # under nohup, too
-    )
-    while not process.stdout.readline().strip().startswith("250"):
-        assert process.poll() is None
-    process.send_signal(getattr(signal, signal_name))
-    _, error = process.communicate(timeout=20)
-    with contextlib.suppress(ProcessLookupError):
-        for _ in range(200):  # until the whole process group has ended
-            os.killpg(process.pid, 0)
-            time.sleep(0.05)
-        pytest.fail("a worker lives on")
-    return process.returncode, error
-
-
-def test_ctrl_c(tmp_path):
-    """Catches results that are half new after Ctrl-C, a traceback, and workers that live on."""
-    (tmp_path / "summary.json").write_text("precious")
-    code, error = interrupted(tmp_path, "SIGINT")
-    assert error == "run_experiment.py: error: interrupted; earlier results were not touched\n"
-    assert code == 130
-    assert files_of(tmp_path) == {"summary.json": b"precious"}
-
-
-def test_kill_9(tmp_path):
-    """Catches results that are half new after kill -9, and workers that live on."""
-    (tmp_path / "summary.json").write_text("precious")
-    _, error = interrupted(tmp_path, "SIGKILL")
-    assert "Traceback" not in error
-    assert (tmp_path / "summary.json").read_text() == "precious"
-
-
-def test_stopped_while_writing(tmp_path):
-    """Catches files that appear one by one: nothing is published before all is written."""
-    (tmp_path / "a").write_text("old")
-    with contextlib.suppress(KeyboardInterrupt), command_line.whole_files(tmp_path) as folder:
-        (folder / "a").write_text("new")
-        raise KeyboardInterrupt
-    assert files_of(tmp_path) == {"a": b"old"}
-    with command_line.whole_files(tmp_path) as folder:
-        (folder / "a").write_text("new")
-        (folder / "b").write_text("new")
-        assert (tmp_path / "a").read_text() == "old"
-    assert files_of(tmp_path) == {"a": b"new", "b": b"new"}
-
-
-def test_progress_in_a_pipe(capfd):
-    """Catches minutes of silence where there is no terminal, or a line for every window."""
-    for k in range(1, 101):
-        command_line.progress(k, 100, 0.3 * k)  # 30 s in all
-    lines = capfd.readouterr().err.splitlines()
-    assert lines[0] == "40%, 18 s left"
-    assert len(lines) == 6
-
-
-def test_two_runs_in_one_folder_with_an_odd_name(tmp_path):
-    """Catches runs that trip over each other, paths relative to ours, non-ASCII, a broken pipe."""
-    folder = tmp_path / "한글 폴더"
-    folder.mkdir()
-    options = ["--seeds", 1, "--samples", 300, "--out", "새 결과"]
-    environment = {**os.environ, "LC_ALL": "C"}
-    leaving = start(*options, cwd=folder, env=environment)
-    leaving.stdout.readline()
-    leaving.stdout.close()  # a reader that leaves
-    staying = start(*options, cwd=folder, env=environment)
-    for process in (leaving, staying):
-        assert process.stderr.read() == ""
-        assert process.wait() == 0
-    assert sorted(os.listdir(folder / "새 결과")) == FILES
+    Path("bad.pkl").write_bytes(content)
+    Path("summary.json").write_text("precious")
+    arguments = ["--benchmark", "bad.pkl", "--out", "."]
+    refused(capfd, run_experiment.main, arguments, "bad.pkl", words, "build_benchmark")
+    assert files_of(".") == {"bad.pkl": content, "summary.json": b"precious"}
+
+
+def test_save_and_load(tmp_path):
+    """Catches numbers or provenance that change on the way through a file."""
+    nas_benchmark.save(SURROGATE, tmp_path / "folder" / "copy.pkl")
+    again = nas_benchmark.load(tmp_path / "folder" / "copy.pkl")
+    assert np.array_equal(again.accuracy, SURROGATE.accuracy)
+    assert np.array_equal(again.latency_ms, SURROGATE.latency_ms)
+    assert again.provenance == SURROGATE.provenance
+
+
+def test_plausible_limits():
+    """Catches a refusal of the best that can be: accuracy 1, and a median of half a ms."""
+    ms = SURROGATE.latency_ms * 0.5 / np.median(SURROGATE.latency_ms)
+    accuracy = with_value(ACCURACY, 7, 1.0)
+    benchmark = nas_benchmark.Benchmark(accuracy, ms, SURROGATE.provenance)
+    assert benchmark.accuracy[7] == 1.0
+
+
+def test_a_spoilt_benchmark_is_not_saved(tmp_path):
+    """Catches a file that is overwritten by a table which nobody could load."""
+    path = tmp_path / "copy.pkl"
+    nas_benchmark.save(SURROGATE, path)
+    before = files_of(tmp_path)
+    spoilt = nas_benchmark.load(path)
+    spoilt.accuracy[7] = math.nan
+    with pytest.raises(ValueError, match="row 7"):
+        nas_benchmark.save(spoilt, path)
+    assert files_of(tmp_path) == before
+
+
+def test_the_users_own_table_comes_first(tmp_path, monkeypatch):
+    """Catches the surrogate taken although the official table is there, or the reverse."""
+    facts = SURROGATE.provenance | {"name": "own"}
+    own = nas_benchmark.Benchmark(ACCURACY, LATENCY_MS, facts)
+    monkeypatch.setattr(nas_benchmark, "OFFICIAL", tmp_path / "official.pkl")
+    assert nas_benchmark.load().name == SURROGATE.name
+    nas_benchmark.save(own, nas_benchmark.OFFICIAL)
+    assert nas_benchmark.load().name == "own"
+    assert nas_benchmark.load(nas_benchmark.SURROGATE).name == SURROGATE.name
+
+
+def test_provenance_as_printed():
+    """Catches lines too long for a terminal, and pages of hashes."""
+    facts = SURROGATE.provenance | {"how": "word " * 40, "sha256": {"a.csv": "0" * 64}}
+    lines = str(nas_benchmark.Benchmark(ACCURACY, LATENCY_MS, facts)).splitlines()
+    assert lines[0] == f"  name     {SURROGATE.name}"
+    assert max(map(len, lines)) <= 100
+    assert sum(line.startswith("           word word") for line in lines) == 2
+    assert not any("sha256" in line for line in lines)
 
 
 # --- V. Where tables come from: build_benchmark.py --------------------------------------------
@@ -3130,7 +2203,972 @@ def test_searches_on_the_surrogate_do_what_they_do_on_measured_accuracies():
     assert "holds" in verdicts[0].values()
 
 
-# --- VIII. Hostile inputs: each is refused in one line, or simply works -----------------------
+# --- VI. The command: run_experiment.py -------------------------------------------------------
+
+SMALL = ["--seeds", "2", "--samples", "600"]
+FILES = ["claims.png", "fig2.png", "fig3.png", "fig6.png", "fig7.png", "landscape.png"]
+FILES += ["samples.csv.gz", "summary.json", "table1.csv"]
+
+
+def start(*arguments, **options):
+    """run_experiment.py as a process of its own."""
+    command = [sys.executable, HERE / "run_experiment.py", *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **options)
+
+
+def read_samples(folder):
+    """samples.csv.gz as {(reward, seed): its rows, dicts of text}."""
+    runs = {}
+    with gzip.open(Path(folder) / "samples.csv.gz", "rt", newline="") as file:
+        for row in csv.DictReader(file):
+            runs.setdefault((row["reward"], row["seed"]), []).append(row)
+    return runs
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory):
+    """(folder, what it printed, summary.json) of one small run with two workers."""
+    folder = tmp_path_factory.mktemp("results")
+    options = ["--seeds", 7, "--samples", 600, "--workers", 2]
+    process = start(*options, "--out", folder)
+    printed, error = process.communicate()
+    assert error == ""
+    assert process.returncode == 0
+    return folder, printed, json.loads((folder / "summary.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("--seeds 0", "--seeds must be at least 1"),
+        ("--seeds many", "invalid int value: 'many'"),
+        ("--seeds 1.5", "invalid int value: '1.5'"),
+        ("--samples 0", "--samples must be at least 1"),
+        ("--samples -5", "--samples must be at least 1"),
+        ("--samples 1000000000000000", "at most 1,000,000"),
+        ("--workers 0", "--workers must be at least 1"),
+        ("--first-seed -1", "--first-seed must be at least 0"),
+        ("--target-ms 0", "above 1 ms"),
+        ("--target-ms -17", "above 1 ms"),
+        ("--target-ms 0.017", "above 1 ms"),
+        ("--target-ms 1", "above 1 ms"),
+        ("--target-ms nan", "above 1 ms"),
+        ("--target-ms inf", "above 1 ms"),
+        ("--target-quantile 0", "between 0 and 1"),
+        ("--target-quantile 1", "between 0 and 1"),
+        ("--target-quantile 75", "between 0 and 1"),
+        ("--target-quantile -0.5", "between 0 and 1"),
+        ("--target-quantile nan", "between 0 and 1"),
+        ("--target-quantile 0.7 --target-ms 9", "not allowed with"),
+        ("--rewards mnasnet,best", "--rewards must be some of mnasnet"),
+        ("--rewards tunas,tunas", "each once"),
+        ("--rewards ,", "--rewards must be some of mnasnet"),
+        ("--reward-me", "unrecognized arguments"),
+        ("--benchmark missing.pkl", "missing.pkl"),
+        ("--benchmark results", "results"),
+        ("--out results/summary.json", "summary.json"),  # found before the search
+        ("--out results/summary.json/below", "summary.json"),
+    ],
+)
+def test_absurd_arguments(text, words, tmp_path, capfd, monkeypatch):
+    """Catches an absurd setting that runs, or that answers with a traceback; results stay."""
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    Path("results/summary.json").write_text("precious")
+    refused(capfd, run_experiment.main, [*SMALL, *text.split()], words)
+    assert files_of("results") == {"summary.json": b"precious"}
+
+
+def test_defaults():
+    """Catches other defaults than README promises: the paper's 5,000 networks, 40 seeds, 17 ms."""
+    args = run_experiment.parse([])
+    assert args.rewards == ["mnasnet", "proposed"]
+    assert args.seeds == 40
+    assert args.seeds >= claims.MIN_RUNS  # every claim can be decided
+    assert args.first_seed == 0
+    assert args.samples == 5000
+    assert args.out == "results"
+    assert run_experiment.target_of(args, SURROGATE) == 17.0
+
+
+def test_hyperparameters():
+    """Catches other settings than those that the rule of docs/hyperparameters.md leads to."""
+    chosen = dict(
+        hidden=64,
+        learning_rate=0.001,
+        entropy_weight=0.005,
+        baseline_decay=0.95,
+    )
+    assert chosen == nas_search.HYPERPARAMETERS
+
+
+def test_quick():
+    """Catches --quick that overrides what was asked for, or that is not quick."""
+    args = run_experiment.parse(["--quick", "--seeds", "3"])
+    assert args.seeds == 3
+    assert args.samples == 1000
+    assert run_experiment.parse(["--quick"]).seeds == 2
+
+
+def test_choice_of_target():
+    """Catches a quantile of something else, or a T between 1 and 2 ms refused."""
+
+    def target_of(text):
+        return run_experiment.target_of(run_experiment.parse(text.split()), SURROGATE)
+
+    assert target_of("--target-ms 1.5") == 1.5
+    quantile = np.quantile(SURROGATE.latency_ms, 0.75)
+    assert target_of("--target-quantile 0.75") == quantile
+
+
+def test_files(results):
+    """Catches a missing file, a summary that lacks a key, and lines too long for a terminal."""
+    folder, printed, summary = results
+    assert sorted(os.listdir(folder)) == FILES
+    assert list(summary) == [
+        *("benchmark", "settings", "table1", "comparisons", "optimum", "claims"),
+        *("best_found", "timing", "versions", "policy"),
+    ]
+    assert max(len(line) for line in printed.splitlines()) <= 100
+
+
+def test_summary(results):
+    """Catches a summary of other settings, or one that does not say what made it."""
+    _, _, summary = results
+    settings = summary["settings"]
+    assert settings["seeds"] == 7
+    assert settings["samples"] == 600
+    assert settings["target_ms"] == 17.0
+    assert settings["hyperparameters"] == nas_search.HYPERPARAMETERS
+    assert summary["versions"]["numpy"] == np.__version__
+    assert summary["timing"]["searches"] == 14
+    assert set(summary["timing"]["wall_s"]) == {"search", "figures", "files"}
+    assert np.shape(summary["policy"]["proposed"]["accuracy"]) == (7, 3)
+
+
+def test_time_per_sample(results):
+    """Catches a speed that counts random search, one reward, or the enumeration."""
+    timing = results[2]["timing"]
+    us = 1e6 * timing["core_s"]["search"] / (2 * 7 * 600)
+    assert timing["us_per_sample"] == pytest.approx(us)
+    assert f"; {us:.1f} us per sample and run, on one core\n" in results[1]
+    assert "  14 searches of 600 networks; results in " in results[1]
+
+
+def test_table_1_file(results):
+    """Catches a column or an entry that is missing from table1.csv."""
+    with open(results[0] / "table1.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = nas_reward.table_1()
+    assert rows == [{key: str(value) for key, value in e.items()} for e in expected]
+    assert results[2]["table1"] == expected
+
+
+def test_sections_in_order(results):
+    """Catches a section that is not printed, or not where a reader expects it."""
+    printed = results[1]
+    sections = [
+        "\nBenchmark: surrogate (fitted, not measured)\n",
+        "\n  source ",
+        f"\n  T        17 ms; {np.mean(SURROGATE.latency_ms <= 17):.1%} of the 15,625 cells",
+        "\nTable 1: ",
+        nas_reward.table_1_report(),
+        "\nWhat the text says of the rewards (T = 17 ms)\n",
+        nas_reward.comparisons_report(),
+        "\nOptimum: ",
+        "\nSearch: ",
+        "\nThe paper's claims: its one run beside our 7 seeds\n",
+        "\nBest network found under T = 17 ms, on surrogate (fitted, not measured)\n",
+        "\nTime\n",
+    ]
+    places = [printed.index(section) for section in sections]
+    assert places == sorted(places)
+
+
+def test_prints_the_means_of_the_windows(results):
+    """Catches a printed row that is not what the samples say: shifted, other seeds, other units."""
+    folder, printed, _ = results
+    runs = read_samples(folder)
+    lines = re.findall(r"^ +(250|500|600) (.*)$", printed, re.MULTILINE)
+    assert [end for end, _ in lines] == ["250", "500", "600"]
+    for begin, (end, line) in zip((0, 250, 500), lines, strict=True):
+        expected = []
+        for name in ("mnasnet", "proposed", "random"):
+            seeds = [runs[name, str(seed)][begin : int(end)] for seed in range(7)]
+            accuracy = [np.mean([float(row["accuracy"]) for row in rows]) for rows in seeds]
+            ms = [np.mean([float(row["latency_ms"]) for row in rows]) for rows in seeds]
+            share = sum(mean <= 17 for mean in ms) / 7
+            expected += [100 * np.mean(accuracy), np.mean(ms), round(100 * share)]
+        numbers = [float(number) for number in re.findall(r"[\d.]+", line)]
+        assert numbers == pytest.approx(expected, abs=6e-3)
+
+
+def test_claims_as_printed(results):
+    """Catches a number of another line or column, and a verdict that this run cannot give."""
+    _, printed, summary = results
+    for e in summary["claims"]:
+        paper = "" if e["paper"] is None else f"{e['paper']:,}"
+        p = "" if e["p"] is None else f"{e['p']:.2g}"
+        ours = "-"
+        spread = "-"
+        if e["ours"] is not None:
+            ours = f"{e['bound']} {e['ours']:,.4g}"
+            spread = f"[{e['low']:,.4g}, {e['high']:,.4g}]"
+        random = "" if e["random"] is None else f"{e['random']:,.4g}"
+        too_few = e["kind"] == "number" and e["verdict"] == "undecided"
+        verdict = "" if too_few else e["verdict"]
+        words = f"{e['claim']} {paper} {ours} {spread} {p} {random} {verdict}".split()
+        assert words in [line.split() for line in printed.splitlines()], e["claim"]
+    assert "\n  no verdict where this run is too small for one: a number takes\n" in printed
+
+
+def claims_printed(capsys, points):
+    """The lines that a run of 40 seeds prints for these points, {claim: the rest of its line}."""
+    entries = claims.ledger(points, 17.0)
+    run_experiment.print_claims(entries, 40, 5000)
+    printed = capsys.readouterr().out
+    return {e["claim"]: printed.split(f"  {e['claim']}  ")[1].splitlines()[0] for e in entries}
+
+
+def test_censored_claims_as_printed(capsys):
+    """Catches ">=" forgotten, and a number where there is none."""
+    points = {"mnasnet": made_up([5000] * 40), "proposed": made_up([4000] * 40)}
+    lines = claims_printed(capsys, points)
+    ours = lines["mnasnet: settles at or under T"].split()
+    assert ours == ["4,750", ">=", "5,000", "[5,000,", "5,000]", "0.049", "incompatible"]
+    assert lines["proposed settles sooner"].split()[:2] == [">=", "1,000"]
+    assert lines["proposed: settles at or under T"].split()[1] == "4,000"
+    points = {"mnasnet": made_up([5000] * 40), "proposed": made_up([5000] * 40)}
+    lines = claims_printed(capsys, points)
+    assert lines["proposed settles sooner"].split() == ["-", "-", "not", "testable"]
+
+
+def test_verdicts_of_a_large_run(capsys):
+    """Catches a verdict left out, or an excuse printed, although the run is large enough."""
+    points = {"mnasnet": made_up([4750] * 40), "proposed": made_up([4000] * 40)}
+    entries = claims.ledger(points, 17.0)
+    run_experiment.print_claims(entries, 40, 5000)
+    printed = capsys.readouterr().out
+    assert "too small" not in printed
+    assert "counts as 5,000, and so >=" in printed
+    for line, e in zip(printed.splitlines()[4:-1], entries, strict=True):
+        assert line.endswith(f"  {e['verdict']}")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "samples", "kind", "left_out"),
+    [
+        (38, 5000, "number", True),
+        (39, 5000, "number", False),
+        (39, 4999, "number", True),
+        (5, 5000, "direction", True),
+        (6, 250, "direction", False),
+    ],
+)
+def test_runs_too_small_for_a_verdict(seeds, samples, kind, left_out):
+    """Catches "undecided" printed of a run that could decide nothing, or hidden where it could."""
+    entry = dict(kind=kind, verdict="undecided", per_seed=[0] * seeds)
+    assert claims.too_small(entry, samples) == left_out
+    assert not claims.too_small(entry | {"verdict": "not testable"}, samples)
+
+
+def test_cells_as_printed(capsys):
+    """Catches operations in another order, and a crash where no network is under T."""
+    problem = Problem(SURROGATE, [], 17.0)
+    row = nas_benchmark.cell_to_row([3, 1, 2, 0, 4, 3])
+    run_experiment.print_cells({"mine": problem.facts(row), "theirs": None})
+    _, mine, theirs = capsys.readouterr().out.splitlines()
+    facts = f"{SURROGATE.accuracy[row]:.2%} {SURROGATE.latency_ms[row]:.2f} ms"
+    meets = "yes" if SURROGATE.latency_ms[row] <= 17 else "no"
+    assert mine.split() == f"mine {facts} {meets} 3x3 skip 1x1 none pool 3x3".split()
+    assert theirs == "  theirs        no cell under T"
+
+
+def test_same_again_and_in_other_company(results, tmp_path):
+    """Catches results that depend on chance, or on other seeds and rewards in the run."""
+    before = read_samples(results[0])
+    problem = Problem(SURROGATE, ["tunas", "proposed"], 17.0)
+    runs = run_searches(problem, [1, 2], 600)
+    run_experiment.write_samples(tmp_path / "samples.csv.gz", runs)
+    after = read_samples(tmp_path)
+    assert [len(rows) for rows in after.values()] == [600] * 6
+    for run in (("proposed", "1"), ("proposed", "2"), ("random", "1")):
+        assert after[run] == before[run]
+
+
+def test_samples_are_true(results):
+    """Catches rows whose accuracy, latency or reward is another cell's."""
+    for (reward, _), rows in read_samples(results[0]).items():
+        assert [int(row["sample"]) for row in rows] == list(range(1, 601))
+        for row in rows[::7]:
+            cell = nas_benchmark.string_to_cell(row["arch"])
+            cell = nas_benchmark.cell_to_row(cell)
+            accuracy = float(SURROGATE.accuracy[cell])
+            latency_ms = float(SURROGATE.latency_ms[cell])
+            assert row["accuracy"] == str(accuracy)
+            assert row["latency_ms"] == str(latency_ms)
+            value = ""
+            if reward != "random":
+                value = str(REWARDS[reward](accuracy, latency_ms))
+            assert row["reward_value"] == value
+
+
+def test_searches_are_all_different(results):
+    """Catches two seeds, or two rewards, that draw the same networks."""
+    runs = read_samples(results[0])
+    assert len({tuple(row["arch"] for row in rows) for rows in runs.values()}) == 21
+
+
+def test_optimum(results):
+    """Catches an optimum of another reward, or above T where it must be under T."""
+    optimum = results[2]["optimum"]
+    assert list(optimum) == ["best_under_T", "mnasnet", "proposed"]
+    fast = SURROGATE.accuracy[SURROGATE.latency_ms <= 17]
+    assert optimum["best_under_T"]["accuracy"] == fast.max()
+    for name in ("mnasnet", "proposed"):
+        pay = REWARDS[name](*COLUMNS)
+        cell = nas_benchmark.string_to_cell(optimum[name]["arch"])
+        assert optimum[name]["reward"] == pay.max()
+        assert pay[nas_benchmark.cell_to_row(cell)] == pay.max()
+
+
+def test_best_found(results):
+    """Catches a best network above T, one that was never drawn, or the regret of another seed."""
+    folder, _, summary = results
+    runs = read_samples(folder)
+    best = summary["best_found"]
+    assert list(best) == ["mnasnet", "proposed", "random"]
+    for name in best:
+        seeds = [runs[name, str(seed)] for seed in range(7)]
+        under = [row for rows in seeds for row in rows if float(row["latency_ms"]) <= 17]
+        assert best[name]["accuracy"] == max(float(row["accuracy"]) for row in under)
+        assert best[name]["meets_target"]
+        if name != "random":
+            top = [max(float(row["reward_value"]) for row in rows) for rows in seeds]
+            regret = REWARDS[name](*COLUMNS).max() - sorted(top)[3]  # the median of seven
+            assert best[name]["reward_regret"] == pytest.approx(regret)
+
+
+def test_nothing_can_meet_the_target(tmp_path, capfd):
+    """Catches a crash where no network is fast enough."""
+    options = ["--seeds", "1", "--samples", "50", "--target-ms", "5"]
+    assert run_experiment.main([*options, "--out", str(tmp_path)]) == 0
+    assert "no cell under T" in capfd.readouterr().out
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["optimum"]["best_under_T"] is None
+
+
+def test_a_reward_that_the_paper_does_not_have(tmp_path):
+    """Catches a crash where there is nothing to compare; one seed, one reward, one window."""
+    options = ["--seeds", "1", "--samples", "50", "--rewards", "tunas"]
+    assert run_experiment.main([*options, "--out", str(tmp_path)]) == 0
+    assert sorted(os.listdir(tmp_path)) == FILES
+
+
+# --- VI. What people look at: figures.py ------------------------------------------------------
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved while the test runs, as objects."""
+    saved = []
+    monkeypatch.setattr(figures.Figure, "savefig", lambda figure, path: saved.append(figure))
+    return saved
+
+
+def mine(accuracy, latency_ms, target_ms):
+    """A reward of one's own."""
+    return accuracy - 0.1 * latency_ms / target_ms
+
+
+MINE = {"mnasnet": mnasnet, "mine": mine, "proposed": proposed}
+
+
+@pytest.fixture(scope="session")
+def runs():
+    """A small search with three rewards: 5 seeds, 600 networks, so that one window is short."""
+    problem = Problem(SURROGATE, MINE, 17.0)
+    return run_searches(problem, range(5), 600, hyperparameters=LIGHT)
+
+
+@pytest.fixture(scope="session")
+def entries(runs):
+    return claims.ledger(runs.points(), 17.0)
+
+
+def texts_of(figure):
+    """All that is written on a figure."""
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+
+
+def mnasnet_by_hand(ms, T):
+    """f and f' at accuracy 50 %."""
+    f = 0.5 * (ms / T) ** -0.07
+    return f, -0.07 * f / ms
+
+
+def proposed_by_hand(ms, T):
+    """f and f' at accuracy 50 %."""
+    paid = ms <= 1.5 * T - 1
+    left = np.where(paid, 1.5 * T - ms, 1)
+    f = 0.45 + 0.1 * np.log(left) / np.log(T)
+    return f, np.where(paid, -0.1 / left / np.log(T), 0)
+
+
+@pytest.mark.parametrize("T", [17.0, 9.0])
+def test_fig_2_is_f_and_its_slope(T, drawn):
+    """Catches a curve of the other reward, another accuracy or unit, and arrows turned round."""
+    figures.fig2("fig2.png", MINE, T)
+    panels = drawn[0].axes[:3]
+    slopes = drawn[0].axes[3:]
+    by_hand = {"mnasnet": mnasnet_by_hand, "proposed": proposed_by_hand}
+    assert [axes.get_title() for axes in panels] == list(MINE)
+    for axes, right in zip(panels, slopes, strict=True):
+        ms, f = axes.lines[0].get_data()
+        assert np.array_equal(right.lines[0].get_xdata(), ms)
+        assert ms[0] < T / 16
+        assert ms[-1] > 1.5 * T
+        if axes.get_title() in by_hand:
+            expected_f, expected_slope = by_hand[axes.get_title()](ms, T)
+        else:
+            expected_f = 0.5 - 0.1 * ms / T
+            expected_slope = np.full_like(ms, -0.1 / T)
+        assert f == pytest.approx(expected_f)
+        assert right.lines[0].get_ydata() == pytest.approx(expected_slope)
+        assert axes.lines[1].get_xdata() == [T, T]
+        arrows = [text for text in axes.texts if text.get_text() == ""]
+        to_the_left, to_the_right = (text.xy[0] - text.xyann[0] for text in arrows)
+        assert to_the_left < 0 < to_the_right
+        written = [text.get_text() for text in axes.texts]
+        names = [text for text in written if text.endswith("er")]
+        assert names == ["A: faster", "B: slower"]
+        assert axes.get_ylim() == panels[0].get_ylim()
+        assert right.get_ylim() == slopes[0].get_ylim()
+
+
+def test_fig_3_is_both_rewards(drawn):
+    """Catches a curve of another reward or accuracy, and names beside the wrong line."""
+    figures.fig3("fig3.png", MINE, 17.0)
+    [axes] = drawn[0].axes
+    names = {text.get_color(): text for text in axes.texts}
+    ms = axes.lines[0].get_xdata()
+    expected = {
+        "mnasnet": mnasnet_by_hand(ms, 17)[0],
+        "proposed": proposed_by_hand(ms, 17)[0],
+        "mine": 0.5 - 0.1 * ms / 17,
+    }
+    for line in axes.lines[:3]:
+        name = names[line.get_color()]
+        R = expected.pop(name.get_text().strip())
+        assert line.get_ydata() == pytest.approx(R)
+        assert name.xy == (ms[-1], pytest.approx(R[-1]))
+    assert expected == {}
+
+
+def test_slopes_at_two_accuracies(drawn):
+    """Catches a cost per ms of another sign, unit or accuracy."""
+    figures.slopes("slopes.png")
+    [axes] = drawn[0].axes
+    lines = {line.get_label(): line for line in axes.lines}
+    ms = axes.lines[0].get_xdata()
+    half = lines["mnasnet, accuracy 50 %"].get_ydata()
+    assert half == pytest.approx(-1000 * mnasnet_by_hand(ms, 17)[1])
+    assert lines["mnasnet, accuracy 70 %"].get_ydata() == pytest.approx(1.4 * half)
+    cost = lines["proposed, any accuracy"].get_ydata()
+    assert cost == pytest.approx(-1000 * proposed_by_hand(ms, 17)[1])
+
+
+def test_table_1_as_lines(drawn):
+    """Catches a pair joined wrongly: a line must rise where the reward prefers the second."""
+    figures.table_1("table1.png")
+    rises = {}
+    for axes in drawn[0].axes:
+        for pair, line in zip(nas_reward.TABLE_1, axes.lines, strict=True):
+            printed = [float(entry) for entry in pair[axes.get_title()]]
+            assert line.get_ydata() == pytest.approx(printed, abs=6e-5)
+            assert list(line.get_xdata()) == [ms for _, ms in pair["networks"]]
+            rises[axes.get_title(), pair["case"]] = np.diff(line.get_ydata()).item()
+    assert {key for key, rise in rises.items() if abs(rise) < 0.001} == {
+        ("mnasnet", "a"),
+        ("mnasnet", "b"),
+    }
+    assert rises["mnasnet", "c"] < 0
+    assert rises["proposed", "a"] > 0
+    assert rises["proposed", "b"] < 0
+    assert rises["proposed", "c"] > 0
+
+
+def test_fig_6_counts(runs, entries, drawn):
+    """Catches a count in another box, of other runs, or summed instead of averaged."""
+    figures.fig6("fig6.png", runs, entries)
+    rows = [int(label.get_text()) for label in drawn[0].axes[0].get_yticklabels()]
+    assert rows[0] == int(SURROGATE.latency_ms.min())
+    assert rows[-1] == int(SURROGATE.latency_ms.max())
+    assert set(np.diff(rows)) == {1}
+    for axes, (name, points) in zip(drawn[0].axes, runs.points().items(), strict=True):
+        assert axes.get_title() == name
+        counts = collections.Counter()
+        for accuracy, ms in zip(points[0].flat, points[1].flat, strict=True):
+            column = 10 * int(10 * accuracy)
+            counts[max(column, 30) + 5, int(ms) + 0.5] += 1 / 5  # 5 runs
+        expected = {place: round(n) for place, n in counts.items() if round(n)}
+        numbers = [text for text in axes.texts if text.get_position()[1] > 1]
+        written = {text.get_position(): int(text.get_text()) for text in numbers}
+        assert written == expected
+
+
+def test_fig_6_shares_a_scale_and_marks_the_boxes(runs, entries, drawn):
+    """Catches panels that cannot be compared, and the paper's counts at another box."""
+    figures.fig6("fig6.png", runs, entries)
+    scales = {axes.collections[0].get_clim() for axes in drawn[0].axes}
+    assert len(scales) == 1
+    paper = {"mnasnet": ("659", "781"), "proposed": ("780", "1,004")}
+    for axes, (name, (accuracy, latency_ms)) in zip(
+        drawn[0].axes, runs.points().items(), strict=True
+    ):
+        written = {text.get_position(): text.get_text() for text in axes.texts}
+        below = {x: (written[x, -0.09], written[x, -0.15]) for x in (55, 65)}
+        boxes = [line for line in axes.lines if len(line.get_xdata()) == 5]
+        for k, (low, box) in enumerate(zip((0.5, 0.6), boxes, strict=True)):
+            inside = (accuracy >= low) & (accuracy < low + 0.1) & (latency_ms <= 17)
+            median = float(np.median(inside.sum(axis=1)))
+            expected = paper[name][k] if name in paper else "-"
+            assert below[55 + 10 * k] == (expected, f"{median:,.4g}")
+            assert set(box.get_xdata()) == {100 * low, 100 * low + 10}
+            assert max(box.get_ydata()) == 17.0
+
+
+def test_fig_7_means(runs, entries, drawn):
+    """Catches other means, a window that stands elsewhere, and a band of another width."""
+    figures.fig7("fig7.png", runs, entries)
+    windows = (slice(0, 250), slice(250, 500), slice(500, 600))
+    for k, (axes, unit) in enumerate(zip(drawn[0].axes, (100, 1), strict=True)):
+        bands = axes.patches[::2]
+        lines = axes.patches[1::2]
+        for band, line, (name, points) in zip(bands, lines, runs.points().items(), strict=True):
+            means = [unit * points[k][:, window].mean(axis=1) for window in windows]
+            low, middle, high = np.quantile(means, [0.1, 0.5, 0.9], axis=1)
+            assert line.get_label() == name
+            assert line.get_data().values == pytest.approx(middle)
+            assert list(line.get_data().edges) == [0, 250, 500, 600]
+            assert band.get_data().values == pytest.approx(high)
+            assert band.get_data().baseline == pytest.approx(low)
+
+
+def test_fig_7_marks_what_the_paper_reports(runs, entries, drawn):
+    """Catches the paper's 4,750 and 4,000 at the other reward, or away from the line of T."""
+    figures.fig7("fig7.png", runs, entries)
+    _, latency = drawn[0].axes
+    marks = [line for line in latency.lines if line.get_marker() == "v"]
+    places = {mark.get_color(): (*mark.get_xdata(), *mark.get_ydata()) for mark in marks}
+    colours = figures.palette(MINE)
+    assert places == {colours["mnasnet"]: (4750, 17), colours["proposed"]: (4000, 17)}
+    legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert "paper: mnasnet settles, 4,750" in legend
+    assert "paper: proposed settles, 4,000" in legend
+    assert {"mnasnet", "proposed", "mine", "random", "10 % to 90 % of runs"} < set(legend)
+
+
+def test_claims_picture(runs, entries, drawn):
+    """Catches a row with another line's numbers or verdict, and a verdict in a reward's colour."""
+    figures.claims_picture("claims.png", entries, "surrogate")
+    claimed = {e["claim"]: e for e in entries}
+    colours = figures.palette(MINE) | {None: "black"}
+    found = 0
+    for axes in drawn[0].axes:
+        verdicts = {text.get_position()[1]: text for text in axes.texts}
+        for y, name in enumerate(axes.get_yticklabels()):
+            e = claimed[name.get_text()]
+            found += 1
+            assert name.get_color() == colours[e["reward"]]
+            in_row = [line for line in axes.lines if set(line.get_ydata()) == {y}]
+            here = {line.get_marker(): line for line in in_row}
+            assert verdicts[y].get_text() == e["verdict"]
+            background = verdicts[y].get_bbox_patch().get_fc()
+            assert background not in map(to_rgba, figures.COLOURS)
+            if e["ours"] is not None:
+                median = here[{"": "o", ">=": ">", "<=": "<"}[e["bound"]]]
+                assert list(median.get_xdata()) == [e["ours"]]
+                assert list(here["None"].get_xdata()) == [e["low"], e["high"]]
+                assert list(here["|"].get_xdata()) == e["per_seed"]
+            assert ("D" in here) == (e["paper"] is not None)
+            if "D" in here:
+                assert list(here["D"].get_xdata()) == [e["paper"]]
+    assert found == len(entries)
+    for background, _ in figures.VERDICTS.values():
+        assert background not in (*figures.COLOURS, figures.GREY)
+
+
+def test_landscape(runs, drawn):
+    """Catches a star on another cell, a line of unequal reward, a search that ended elsewhere."""
+    figures.landscape("landscape.png", runs)
+    for axes, (name, reward) in zip(drawn[0].axes, MINE.items(), strict=True):
+        pay = reward(*COLUMNS, 17.0)
+        best = pay.argmax()
+        lines = {line.get_label(): line for line in axes.lines}
+        star = lines["best cell, thick line: as good"]
+        ends = lines["where a run ends: mean of its last 250"]
+        accuracy, latency_ms = runs.points()[name]
+        assert axes.get_title() == name
+        assert list(star.get_xdata()) == [SURROGATE.latency_ms[best]]
+        assert list(star.get_ydata()) == [100 * SURROGATE.accuracy[best]]
+        assert ends.get_xdata() == pytest.approx(latency_ms[:, 500:].mean(axis=1))
+        assert ends.get_ydata() == pytest.approx(100 * accuracy[:, 500:].mean(axis=1))
+        assert any(list(line.get_xdata()) == [17.0, 17.0] for line in axes.lines)
+        equal, through_star = axes.collections
+        assert list(through_star.levels) == [pay.max()]
+        drawn_levels = 0
+        for contours in (equal, through_star):
+            for level, path in zip(contours.levels, contours.get_paths(), strict=True):
+                ms, percent = path.vertices.T
+                paid = reward(percent / 100, ms, 17.0)
+                assert paid == pytest.approx(level, abs=2e-3)  # kinks bend them a bit
+                drawn_levels += len(ms) > 0
+        assert drawn_levels > 4
+
+
+def test_pareto_front():
+    """Catches a cell that another beats, or a missing one; also among equals."""
+    front = figures.pareto_front(SURROGATE)
+    accuracy, ms = COLUMNS
+    for row in range(0, N_CELLS, 25):
+        beaten = (accuracy >= accuracy[row]) & (ms <= ms[row])
+        beaten &= (accuracy > accuracy[row]) | (ms < ms[row])
+        if row in front:
+            assert not beaten.any()
+    for row in front:
+        beaten = (accuracy > accuracy[row]) & (ms <= ms[row])
+        assert not beaten.any()
+    best_within = [accuracy[ms <= limit].max() for limit in ms[front]]
+    assert best_within == pytest.approx(accuracy[front])
+    assert accuracy.max() in accuracy[front]
+    assert ms.min() in ms[front]
+
+
+def test_a_reward_of_ones_own_is_in_every_figure(runs, entries, drawn, tmp_path):
+    """Catches a picture of the paper's rewards only, and two rewards of one colour."""
+    figures.write_figures(tmp_path, runs, entries)
+    assert len(drawn) == 6
+    for figure in drawn:
+        written = " ".join(texts_of(figure))
+        for name in MINE:
+            assert name in written
+    colours = figures.palette([*REWARDS, "mine"])
+    assert len(set(colours.values())) == len(REWARDS) + 2  # and random search
+    assert figures.palette(["mine", "proposed"])["proposed"] == colours["proposed"]
+    assert figures.palette(["proposed"])["proposed"] == colours["proposed"]
+
+
+def test_text_can_be_read_from_the_back_row(drawn, tmp_path):
+    """Catches text below 1/40 of the height, or a picture that is not 16:9."""
+    problem = Problem(SURROGATE, claims.PAIR, 17.0)
+    runs = run_searches(problem, [0, 1], 300, hyperparameters=LIGHT)
+    figures.write_figures(tmp_path, runs, claims.ledger(runs.points(), 17.0))
+    figures.write_drawings(tmp_path)
+    assert len(drawn) == 10
+    for figure in drawn:
+        width, height = figure.get_size_inches()
+        assert width == 16
+        assert height == pytest.approx(9)
+        for text in figure.findobj(matplotlib.text.Text):
+            assert text.get_fontsize() / 72 >= height / 40 or not text.get_text()
+
+
+def test_pictures_are_written(runs, entries, tmp_path):
+    """Catches a file that is missing, empty or called otherwise."""
+    figures.write_figures(tmp_path, runs, entries)
+    figures.write_drawings(tmp_path)
+    names = ["cell", "claims", "fig2", "fig3", "fig6", "fig7"]
+    names += ["landscape", "loop", "slopes", "table1"]
+    assert sorted(os.listdir(tmp_path)) == [f"{name}.png" for name in names]
+    for name in names:
+        pixels = matplotlib.image.imread(tmp_path / f"{name}.png")
+        assert pixels.shape[0] >= 900
+        assert pixels.shape[1] >= 1600
+        assert pixels.std() > 0.05
+
+
+def test_the_cell_and_the_loop(drawn):
+    """Catches an edge between other nodes, or another cell than the docstring's example."""
+    figures.draw_cell("cell.png")
+    figures.draw_loop("loop.png")
+    [axes] = drawn[0].axes
+    arrows = [text for text in axes.texts if text.get_text() == ""]
+    ends = [(figures.NODES.index(a.xyann), figures.NODES.index(a.xy)) for a in arrows]
+    assert ends == [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+    written = texts_of(drawn[0])
+    places = {text.get_text(): np.array(text.get_position()) for text in axes.texts}
+    for edge, operation in enumerate((3, 1, 3, 0, 1, 3)):
+        start, end = (np.array(figures.NODES[node]) for node in ends[edge])
+        way = (places[f"edge {edge}: {operation}"] - start) / (end - start + 1e-12)
+        assert 0.2 < way[0] < 0.8
+    assert "row 10,383 of 15,625; where edges meet, they are added" in written
+    for word in ("controller", "benchmark", "reward"):
+        assert word in texts_of(drawn[1])
+
+
+def test_policies_are_those_of_the_search(runs):
+    """Catches an animation of another search than the one that the run reports."""
+    steps = list(nas_search.policies(runs.problem, 3, 600, LIGHT))
+    assert len(steps) == 3
+    for window, p in enumerate(steps):
+        for name in MINE:
+            expected = runs.expected[name]["accuracy"][3, window]
+            assert p[name] @ SURROGATE.accuracy == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_policy_on_the_landscape():
+    """Catches dots on other cells, or of another area; a mean that is not the policy's."""
+    rng = np.random.default_rng(0)
+    history = rng.dirichlet(np.full(N_CELLS, 0.1), size=2)  # (windows, 15625)
+    accuracy, ms = COLUMNS
+    axes = figures.Figure().subplots()
+    dots, trail, mean = figures.draw_policy(axes, SURROGATE, list(history), "black")
+    likely = history[1] > 1 / 15_625
+    cells = np.stack([ms, 100 * accuracy], axis=1)  # (15625, 2)
+    assert np.array(dots.get_offsets()) == pytest.approx(cells[likely])
+    area = dots.get_sizes() / history[1][likely]
+    assert area == pytest.approx(area[0])
+    assert trail.get_xdata() == pytest.approx(history @ ms)
+    assert trail.get_ydata() == pytest.approx(100 * history @ accuracy)
+    assert mean.get_xydata() == pytest.approx(trail.get_xydata()[1:])
+
+
+def test_animation(tmp_path):
+    """Catches a film that does not move, shows one reward only, or is too large for README."""
+    problem = Problem(SURROGATE, ["mnasnet", "proposed"], 17.0)
+    path = tmp_path / "search.gif"
+    figures.animate(path, problem, 0, 600, LIGHT)
+    with PIL.Image.open(path) as film:
+        assert film.n_frames == 3
+        stills = PIL.ImageSequence.Iterator(film)
+        frames = [np.array(still.convert("RGB")) for still in stills]
+    assert frames[0].shape == (540, 960, 3)
+    for half in (slice(0, 480), slice(480, 960)):
+        assert (frames[0][:, half] != frames[2][:, half]).any()
+    assert path.stat().st_size < 3 * 150_000  # 20 frames of a whole search: 3 MB
+
+
+# --- VI. The window with sliders --------------------------------------------------------------
+
+
+@pytest.fixture
+def explorer():
+    """The sliders on a canvas without a display."""
+    figure = figures.Figure(figsize=(16, 9), dpi=80)
+    FigureCanvasAgg(figure)
+    return figures.Explorer(figure, SURROGATE)
+
+
+def click(figure, x, y):
+    """Press and release the mouse at display coordinates."""
+    for name in ("button_press_event", "button_release_event"):
+        event = MouseEvent(name, figure.canvas, x, y, button=1)
+        figure.canvas.callbacks.process(name, event)
+
+
+def slide(slider, value):
+    """Click on a slider where it stands for `value`."""
+    click(slider.ax.figure, *slider.ax.transData.transform((value, 0.5)))
+
+
+def choose(explorer, name):
+    """Click on a preset."""
+    k = [label.get_text() for label in explorer.presets.labels].index(name)
+    click(explorer.figure, *explorer.presets.labels[k].get_window_extent().p0 + 3)
+
+
+def shown(axes):
+    """(T, the star's (ms, percent), its line of equal reward) in a panel; None where not drawn."""
+    lines = axes.lines
+    T = next(line.get_xdata()[0] for line in lines if line.get_linestyle() == "--")
+    star = next((line for line in lines if line.get_marker() == "*"), None)
+    if star is None:
+        return T, None, None
+    same_colour = [line for line in lines if line.get_color() == star.get_color()]
+    line = next(line for line in same_colour if line is not star)
+    return T, (*star.get_xdata(), *star.get_ydata()), line.get_data()
+
+
+@pytest.mark.parametrize(
+    ("T", "w", "y"),
+    [(17.0, -0.07, 0.1), (9.0, -0.2, 0.3), (30.0, -0.02, 0.03)],
+)
+def test_sliders_move_the_optima(T, w, y, explorer):
+    """Catches a slider that moves another letter, and an optimum or a line that stays behind."""
+    slide(explorer.T, T)
+    slide(explorer.w, w)
+    slide(explorer.y, y)
+    T, w, y = (slider.val for slider in (explorer.T, explorer.w, explorer.y))
+    accuracy, ms = COLUMNS
+    left = np.maximum(1.5 * T - ms, 1)
+    pays = (accuracy * (ms / T) ** w, (1 - y) * accuracy + y * np.log(left) / np.log(T))
+    for axes, pay in zip(explorer.panels, pays, strict=True):
+        best = pay.argmax()
+        at, star, _ = shown(axes)
+        assert at == T
+        assert star == (ms[best], 100 * accuracy[best])
+    line_ms, percent = shown(explorer.panels[0])[2]
+    paid = percent / 100 * (line_ms / T) ** w
+    assert paid == pytest.approx(pays[0].max())
+    line_ms, percent = shown(explorer.panels[1])[2]
+    left = np.maximum(1.5 * T - line_ms, 1)
+    paid = (1 - y) * percent / 100 + y * np.log(left) / np.log(T)
+    assert paid == pytest.approx(pays[1].max())
+
+
+def test_preset_of_equal_strength(explorer):
+    """Catches slopes that differ: at T, one ms must be worth as much accuracy under both."""
+    choose(explorer, "equal strength")
+    best = SURROGATE.accuracy[SURROGATE.latency_ms <= 17].max()
+    ms = np.array([16.99, 17.01])
+    paid = mnasnet(best, ms, 17, explorer.w.val, explorer.w.val)
+    worth = np.diff(paid)[0] / mnasnet(1.0, 17.0)
+    assert worth == pytest.approx(np.diff(proposed(best, ms))[0] / 0.9, rel=1e-4)
+    assert explorer.figure._suptitle.get_text() == figures.PRESETS["equal strength"]
+
+
+def test_preset_of_seconds(explorer):
+    """Catches an optimum where Eq. 4 refuses T, and a sentence that is not true."""
+    choose(explorer, "seconds by mistake")
+    assert explorer.T.val == 0.017
+    assert shown(explorer.panels[1])[1] is None
+    assert "needs T > 1" in explorer.panels[1].get_title()
+    assert shown(explorer.panels[0])[1] is not None  # MnasNet's reward is only scaled
+    fast, slow = (math.log(0.0255 - LAT, 0.017) for LAT in (0.008, 0.016))
+    assert slow > fast  # "slower would pay more"
+    choose(explorer, "paper")
+    assert explorer.T.val == 17.0
+    assert shown(explorer.panels[1])[1] is not None
+
+
+def test_preset_of_a_phone(explorer, tmp_path, monkeypatch):
+    """Catches a crash without the phone's table, and cells of another benchmark with it."""
+    monkeypatch.setattr(figures, "PHONE", tmp_path / "phone.pkl")
+    choose(explorer, "17 ms on a phone")
+    advice = explorer.figure._suptitle.get_text()
+    assert "python build_benchmark.py tables --device pixel3" in advice
+    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms)
+    phone = nas_benchmark.Benchmark(
+        SURROGATE.accuracy, SURROGATE.latency_ms / 2, SURROGATE.provenance
+    )
+    nas_benchmark.save(phone, figures.PHONE)
+    choose(explorer, "paper")
+    choose(explorer, "17 ms on a phone")
+    assert explorer.figure._suptitle.get_text() == figures.PRESETS["17 ms on a phone"]
+    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms / 2)
+    choose(explorer, "paper")
+    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms)
+
+
+def test_window_without_a_display():
+    """Catches a traceback, or a window that nobody can see, where there is no display."""
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    command = [sys.executable, HERE / "figures.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stderr.count("\n") == 1
+    assert "error: no window can be opened" in done.stderr
+    assert done.returncode == 2
+
+
+# --- VII. Failures: full disk, Ctrl-C, kill -9, a reader that leaves --------------------------
+
+
+def test_disk_full(tmp_path):
+    """Catches half the files, or half a file, when the disk is full.
+
+    Here, files may have 150 kB at most: Figs 2 and 3 can be written, Fig. 6 cannot."""
+    resource = pytest.importorskip("resource")
+    (tmp_path / "summary.json").write_text("precious")
+    limit = (resource.RLIMIT_FSIZE, (150_000, 150_000))
+    limited = dict(preexec_fn=lambda: resource.setrlimit(*limit))
+    process = start(*SMALL, "--out", tmp_path, **limited)
+    _, error = process.communicate()
+    assert "File too large" in error
+    assert error.count("\n") == 1
+    assert process.returncode == 1
+    assert files_of(tmp_path) == {"summary.json": b"precious"}
+
+
+def interrupted(folder, signal_name):
+    """(exit code, stderr) of a run that is sent a signal after its first window.
+
+    Fails if its workers live on."""
+    process = start(
+        *("--seeds", 4, "--workers", 2, "--out", folder),
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # under nohup, too
+    )
+    while not process.stdout.readline().strip().startswith("250"):
+        assert process.poll() is None
+    process.send_signal(getattr(signal, signal_name))
+    _, error = process.communicate(timeout=20)
+    with contextlib.suppress(ProcessLookupError):
+        for _ in range(200):  # until the whole process group has ended
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+        pytest.fail("a worker lives on")
+    return process.returncode, error
+
+
+def test_ctrl_c(tmp_path):
+    """Catches results that are half new after Ctrl-C, a traceback, and workers that live on."""
+    (tmp_path / "summary.json").write_text("precious")
+    code, error = interrupted(tmp_path, "SIGINT")
+    assert error == "run_experiment.py: error: interrupted; earlier results were not touched\n"
+    assert code == 130
+    assert files_of(tmp_path) == {"summary.json": b"precious"}
+
+
+def test_kill_9(tmp_path):
+    """Catches results that are half new after kill -9, and workers that live on."""
+    (tmp_path / "summary.json").write_text("precious")
+    _, error = interrupted(tmp_path, "SIGKILL")
+    assert "Traceback" not in error
+    assert (tmp_path / "summary.json").read_text() == "precious"
+
+
+def test_stopped_while_writing(tmp_path):
+    """Catches files that appear one by one: nothing is published before all is written."""
+    (tmp_path / "a").write_text("old")
+    with contextlib.suppress(KeyboardInterrupt), command_line.whole_files(tmp_path) as folder:
+        (folder / "a").write_text("new")
+        raise KeyboardInterrupt
+    assert files_of(tmp_path) == {"a": b"old"}
+    with command_line.whole_files(tmp_path) as folder:
+        (folder / "a").write_text("new")
+        (folder / "b").write_text("new")
+        assert (tmp_path / "a").read_text() == "old"
+    assert files_of(tmp_path) == {"a": b"new", "b": b"new"}
+
+
+def test_progress_in_a_pipe(capfd):
+    """Catches minutes of silence where there is no terminal, or a line for every window."""
+    for k in range(1, 101):
+        command_line.progress(k, 100, 0.3 * k)  # 30 s in all
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "40%, 18 s left"
+    assert len(lines) == 6
+
+
+def test_two_runs_in_one_folder_with_an_odd_name(tmp_path):
+    """Catches runs that trip over each other, paths relative to ours, non-ASCII, a broken pipe."""
+    folder = tmp_path / "한글 폴더"
+    folder.mkdir()
+    options = ["--seeds", 1, "--samples", 300, "--out", "새 결과"]
+    environment = {**os.environ, "LC_ALL": "C"}
+    leaving = start(*options, cwd=folder, env=environment)
+    leaving.stdout.readline()
+    leaving.stdout.close()  # a reader that leaves
+    staying = start(*options, cwd=folder, env=environment)
+    for process in (leaving, staying):
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+    assert sorted(os.listdir(folder / "새 결과")) == FILES
+
+
+# --- VII. Hostile inputs: each is refused in one line, or simply works ------------------------
 
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="pipes, links, signals: not on Windows")
@@ -3895,7 +3933,7 @@ def test_messages_of_the_system(failure, words, room, capfd):
     told(capfd, lambda _: command_line.run(write, "folder"), [], 1, words)
 
 
-# --- Beyond the paper: docs/beyond.py, docs/published.py, docs/logits.py ----------------------
+# --- VIII. Beyond the paper: docs/beyond.py, docs/published.py, docs/logits.py ----------------
 
 sys.path.append(str(HERE / "docs"))
 beyond = importlib.import_module("beyond")
@@ -4116,7 +4154,7 @@ def test_help_table_4(device):
             assert [ms[row], percent[row]] == pair
 
 
-# --- Exercises: docs/exercises.py, docs/solutions.md, and the numbers of the lesson -----------
+# --- VIII. Exercises: docs/exercises.py, docs/solutions.md, and the numbers of the lesson -----
 
 
 def of_docs(name):
@@ -4369,6 +4407,18 @@ def test_a_number_of_a_run_may_vary_within_its_seeds(monkeypatch):
     assert numbers.check("page.md", "") == [wrong]
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_names_what_exists(page):
+    """Catches a lesson that points to files, pictures, functions or tests that are not there."""
+    text = (HERE / page).read_text()
+    for target in re.findall(r"\]\(([^)#, ]+)\)", text):
+        assert target.startswith("https://") or (HERE / "docs" / target).exists(), target
+    for name in re.findall(r"`((?:docs/|data/)?\w+\.(?:py|md|png|gif))`", text):
+        assert (HERE / name).exists(), name
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert name == "test_all" or name in globals(), name
+
+
 def test_citation():
     """Catches a citation of another title than README's, or without the paper."""
     text = (HERE / "CITATION.cff").read_text()
@@ -4381,8 +4431,17 @@ def test_citation():
 # --- The project itself -----------------------------------------------------------------------
 
 ORDER = (  # in which the files are read, and imported
-    *("command_line", "nas_reward", "nas_benchmark", "controller_plain", "controller_numpy"),
-    *("claims", "nas_search", "figures", "run_experiment", "surrogate", "build_benchmark"),
+    "command_line",
+    "nas_reward",
+    "nas_benchmark",
+    "controller_plain",
+    "controller_numpy",
+    "claims",
+    "nas_search",
+    "figures",
+    "run_experiment",
+    "surrogate",
+    "build_benchmark",
 )
 
 
@@ -4417,7 +4476,10 @@ def prints(node):
     return not names.isdisjoint({"print", "stdout", "stderr"})
 
 
-@pytest.mark.parametrize("name", ["nas_search", "claims", "surrogate", "controller_numpy"])
+COMPUTING = ("nas_search", "claims", "surrogate", "controller_numpy")
+
+
+@pytest.mark.parametrize("name", COMPUTING)
 def test_computing_does_not_print(name):
     """Catches a print where numbers are computed: what is said is the caller's business."""
     assert not prints(ast.parse((HERE / f"{name}.py").read_text()))
@@ -4464,7 +4526,8 @@ def test_readme_names_what_exists():
         assert name == "test_all" or name in globals(), name
     for name in re.findall(r"[`(]((?:docs/|data/)?\w+\.(?:py|md|png|gif))[`)]", text):
         assert (HERE / name).exists(), name
-    source = "".join(path.read_text() for path in [*HERE.glob("*.py"), *HERE.glob("docs/*.py")])
+    files = [*HERE.glob("*.py"), *HERE.glob("docs/*.py")]
+    source = "".join(path.read_text() for path in files)
     for option in re.findall(r"--([a-z][a-z-]+)", text):
         assert f'"--{option}"' in source, option
 
