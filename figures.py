@@ -7,8 +7,9 @@
     write_drawings(folder)                   cell, loop, slopes and table1.png, which need no run
 
 A reward has one colour everywhere, one of your own as well; random search is grey, and verdicts
-have colours that belong to no reward. All pictures are 16:9, and no text is smaller than 1/40 of
-their height, so that the back row can read them. Accuracy is drawn in percent.
+have colours that belong to no reward. Pictures are 16:9 (wider or taller with three rewards or
+more), and no text is smaller than 1/40 of their height, so that the back row can read them.
+Accuracy is drawn in percent.
 
     runs      nas_search.Runs
     entries   what claims.ledger says of them: a list of dicts
@@ -210,8 +211,10 @@ def mark_directions(axes, target_ms):
     """The paper's arrows: A points to faster networks, B to slower ones."""
     arrow = dict(arrowstyle="->", lw=2.5)
     where = ("data", "axes fraction")
-    for text, start, end in (("A: faster", 0.95, 0.65), ("B: slower", 1.05, 1.35)):
-        middle = (start + end) / 2 * target_ms
+    for text, start, end, side in (
+        ("A: faster", 0.95, 0.65, "right"),
+        ("B: slower", 1.05, 1.35, "left"),
+    ):
         axes.annotate(
             "",
             xy=(end * target_ms, 0.05),
@@ -219,7 +222,7 @@ def mark_directions(axes, target_ms):
             xycoords=where,
             arrowprops=arrow,
         )
-        axes.annotate(text, (middle, 0.07), xycoords=where, ha="center", va="bottom")
+        axes.annotate(text, (start * target_ms, 0.07), xycoords=where, ha=side)
 
 
 def fig3(path, rewards, target_ms=T_MS):
@@ -313,7 +316,8 @@ def fig6(path, runs, entries):
         "below the boxes: networks at or under T, the paper's and the median of ours"
     )
     margins = dict(top=0.82, bottom=0.21, wspace=0.05)
-    with picture(path, title, columns=len(counts), margins=margins) as [panels]:
+    size = (max(16, 5.3 * len(counts)), 9)  # five columns in each panel want room
+    with picture(path, title, 1, len(counts), size, margins) as [panels]:
         for axes, (name, table) in zip(panels, counts.items(), strict=True):
             draw_counts(axes, table, most, row_edges, column_edges)
             for low, (paper, ours) in boxes.get(name, {}).items():
@@ -484,7 +488,9 @@ def claims_picture(path, entries, source):
         groups.setdefault(e["unit"], []).append(e)
     sizes = [len(group) + 0.5 for group in groups.values()]
     size = (16, max(9, 2.16 + 0.36 * len(entries)))
-    margins = dict(left=0.33, right=0.86, top=0.89, bottom=0.13, hspace=0.25)
+    longest = max(len(e["claim"]) for e in entries)
+    left = 0.02 + 0.0085 * longest  # a letter takes less than 1/117 of the width
+    margins = dict(left=left, right=0.86, top=0.89, bottom=0.13, hspace=0.25)
     runs = len(entries[0]["per_seed"])
     title = f"The paper's claims beside {runs} runs of ours, on {source}"
     ratios = dict(height_ratios=sizes)
@@ -584,9 +590,14 @@ def pareto_front(benchmark):
     return order[better]
 
 
+def least_accuracy(benchmark):
+    """The accuracy at the bottom of the pictures."""
+    return np.quantile(benchmark.accuracy, LEAST)
+
+
 def limits(benchmark):
     """(latency, accuracy) limits, ms and %, that show all but the least accurate cells."""
-    lowest = np.quantile(benchmark.accuracy, LEAST)
+    lowest = least_accuracy(benchmark)
     ms = benchmark.latency_ms[benchmark.accuracy >= lowest]
     width = max(np.ptp(ms), 0.01 * ms.max())  # where all cells are equally fast
     x = (max(ms.min() - 0.13 * width, 0.5 * ms.min()), ms.max() + 0.03 * width)
@@ -636,8 +647,9 @@ def reward_on_grid(problem, name):
 
 def levels_of(problem):
     """Rewards whose lines are drawn, the same for all rewards, so that panels compare."""
-    grids = [reward_on_grid(problem, name)[2] for name in problem.rewards]
-    return MaxNLocator(18, steps=[1, 2, 5, 10]).tick_values(np.min(grids), np.max(grids))
+    seen = problem.benchmark.accuracy >= least_accuracy(problem.benchmark)
+    pay = [pay[seen] for pay in problem.pay.values()]
+    return MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(np.min(pay), np.max(pay))
 
 
 def mark_optimum(axes, problem, name, colour):
