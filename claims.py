@@ -1,11 +1,11 @@
-"""Do the paper's claims hold? What it reports beside what our searches did, with a verdict each.
+"""Do the paper's claims hold? Each claim, our number beside it, and a verdict.
 
 The paper shows one run per reward (5,000 networks, CIFAR-100, T = 17 ms). One published run can be
-unlike ours or not; it can never be "reproduced". So the rules, fixed before any run, are
+unlike ours or not; it can never be "reproduced". These are the rules; no result changes them:
 
     a number      where does the paper's run fall among our single runs? Its rank p-value is
                   p = min(1, 2 (1 + min(#{ours <= paper}, #{ours >= paper})) / (n + 1)),
-                  exact if all n + 1 runs are alike.
+                  exact if the paper's run and our n are drawn in the same way.
                       compatible     p > 0.05
                       incompatible   p <= 0.05
                       undecided      fewer than 39 runs, for then p cannot fall to 0.05;
@@ -20,8 +20,9 @@ unlike ours or not; it can never be "reproduced". So the rules, fixed before any
 Each line has its own 5 %; among twenty lines, one fails by chance. A direction says nothing of
 size; where the paper gives one, the size is a number like any other, on a line of its own.
 
-A search that never settles is *censored*: it counts as `samples`, and stands for "that or later". A
-difference to it is a bound, printed with ">=" or "<="; two such searches have no difference at all.
+A search that never settles is *censored*: we know only that it would settle later. It counts as
+`samples`; a difference that involves it is a bound, printed with ">=" or "<="; two such searches
+have no difference at all.
 
 Points are {reward: (accuracy, latency_ms)}, each (seeds, samples), with accuracy in 0..1. Left
 out: a correction for testing many lines, for each claim is read on its own."""
@@ -161,8 +162,8 @@ CLAIMS = (
 def rank_p(paper, values, bounds=0):
     """Two-sided rank p-value of the paper's number among our runs, values (n,).
 
-    bounds (n,): 1 where a value is "this or more", -1 "this or less", 0 exact. Where the order is
-    not known, both are counted, which can only raise p."""
+    bounds (n,): 1 where a value is "this or more", -1 "this or less", 0 exact. A bound that may lie
+    on either side of the paper's number counts on both, which can only raise p."""
     at_most = np.sum((values <= paper) | (np.asarray(bounds) < 0))
     at_least = np.sum((values >= paper) | (np.asarray(bounds) > 0))
     return float(min(1.0, 2 * (1 + min(at_most, at_least)) / (len(values) + 1)))
@@ -193,13 +194,13 @@ def judge_direction(values):
     return p, "holds" if np.sum(values > 0) > np.sum(values < 0) else "opposite"
 
 
-def too_small(entry, samples):
-    """Whether a line is undecided because so few and short runs can decide nothing."""
+def too_small(entry, seeds, samples):
+    """Whether a line is undecided only because there are too few seeds or samples."""
     if entry["verdict"] != "undecided":
         return False
     if entry["kind"] == "direction":
-        return len(entry["per_seed"]) < MIN_PAIRS
-    return len(entry["per_seed"]) < MIN_RUNS or samples != SAMPLES
+        return seeds < MIN_PAIRS
+    return seeds < MIN_RUNS or samples != SAMPLES
 
 
 # --- The ledger -------------------------------------------------------------------------------

@@ -246,7 +246,7 @@ def print_window_header(problem):
     names = [*problem.pay, "random"]
     heading(f"Search: a row per window of {WINDOW} networks, mean over seeds (Fig. 7)")
     print(("          " + "".join(f"  {name:^16}" for name in names)).rstrip())
-    print("  networks" + "  acc %    ms  <=T" * len(names) + "   <=T: seeds whose mean is")
+    print("  networks" + "  acc %    ms  <=T" * len(names) + "   <=T: seeds with a mean <= T")
 
 
 class Watch:
@@ -282,11 +282,11 @@ def print_claims(entries, seeds, samples):
         if e["ours"] is not None:
             ours = f"{e['bound']} {e['ours']:,.4g}".strip()
             spread = f"[{e['low']:,.4g}, {e['high']:,.4g}]"
-        verdict = "" if too_small(e, samples) else e["verdict"]
+        verdict = "" if too_small(e, seeds, samples) else e["verdict"]
         columns = f"{paper:>6} {ours:>9} {spread:>15} {p:>6} {random:>6}"
         print(f"  {e['claim']:37} {columns}  {verdict}".rstrip())
     print(f"  ours: the median; a search that never settles counts as {samples:,}, and so >=")
-    if any(too_small(e, samples) for e in entries):
+    if any(too_small(e, seeds, samples) for e in entries):
         print("  no verdict where this run is too small for one: a number takes")
         print(f"  {MIN_RUNS} seeds of {SAMPLES:,} networks, a direction {MIN_PAIRS} seeds")
 

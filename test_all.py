@@ -2468,9 +2468,9 @@ def test_verdicts_of_a_large_run(capsys):
 )
 def test_runs_too_small_for_a_verdict(seeds, samples, kind, left_out):
     """Catches "undecided" printed of a run that could decide nothing, or hidden where it could."""
-    entry = dict(kind=kind, verdict="undecided", per_seed=[0] * seeds)
-    assert claims.too_small(entry, samples) == left_out
-    assert not claims.too_small(entry | {"verdict": "not testable"}, samples)
+    entry = dict(kind=kind, verdict="undecided")
+    assert claims.too_small(entry, seeds, samples) == left_out
+    assert not claims.too_small(entry | {"verdict": "not testable"}, seeds, samples)
 
 
 def test_cells_as_printed(capsys):

@@ -27,9 +27,12 @@ RESULTS = ROOT / "results"
 README = ROOT / "README.md"
 sys.path.insert(0, str(ROOT))  # the program's files
 
+import check_numbers
 import sensitivity
 from pages import between, markdown, read_csv, replace, write_csv
 from sensitivity import GRID_TABLES, MODELLED, share
+
+import figures
 
 PICTURES = ("fig2", "fig3", "fig6", "fig7", "claims", "landscape")
 
@@ -94,6 +97,7 @@ def readme():
     for name in PICTURES:
         shutil.copy(RESULTS / f"{name}.png", DOCS)
     shutil.copy(RESULTS / "search.gif", DOCS)
+    figures.write_drawings(DOCS)
     replace(README, "output", "```text\n" + shortened(printed) + "\n```")
     replace(README, "results", results_table(summary["claims"]))
 
@@ -169,7 +173,14 @@ def check():
         (line,) = [line for line in shown if line.startswith(f"  {e['claim']}  ")]
         if e["ours"] is not None and not agrees(ours_in(line, e["claim"]), e["per_seed"]):
             sys.exit(f"README.md: unlike the run's {e['ours']:g}: {line}")
-    print("README.md agrees with a run")
+    wrong = [
+        line
+        for page in check_numbers.PAGES
+        for line in check_numbers.check(page, check_numbers.read(page))
+    ]
+    if wrong:
+        sys.exit("\n".join(wrong))
+    print("README.md agrees with a run, and every number has a source")
 
 
 def ours_in(line, claim):
