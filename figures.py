@@ -447,7 +447,7 @@ def fig7(path, runs, entries):
             axes.set(xlabel="networks drawn", xlim=(0, samples))
             axes.xaxis.set_major_formatter("{x:,.0f}")
         handles, _ = right.get_legend_handles_labels()
-        handles.insert(3, Patch(color=GREY, alpha=0.3, label="10 % to 90 % of runs"))
+        handles.insert(len(runs.rows), Patch(color=GREY, alpha=0.3, label="10 % to 90 % of runs"))
         left.figure.legend(handles=handles, loc="lower center", ncols=3)
 
 
@@ -845,7 +845,7 @@ def draw_way(axes, start, end, at, text):
 # --- A window with sliders --------------------------------------------------------------------
 
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"
-PHONE_MISSING = f"{PHONE.name} is missing: python build_benchmark.py tables --device pixel3"
+PHONE_MISSING = f"No {PHONE.name} yet: python build_benchmark.py tables --device pixel3"
 PRESETS = {  # name: what one sees
     "paper": "At T, MnasNet's line is the flatter one: it pays less for a millisecond",
     "equal strength": "A larger -w: both lines are now as steep at T; only form differs",
@@ -897,12 +897,12 @@ class Explorer:
         target_ms = T_MS
         w = ALPHA
         if name == "equal strength":
-            accuracy = self.usual.accuracy[self.usual.latency_ms <= T_MS].max()
-            w = w_of_equal_strength(Y, accuracy, T_MS)
-        elif name == "17 ms on a phone" and PHONE.exists():
-            self.benchmark = nas_benchmark.load(PHONE)
+            w = w_of_equal_strength(Y, self.usual.accuracy.max(), T_MS)
         elif name == "17 ms on a phone":
-            sentence = PHONE_MISSING
+            try:
+                self.benchmark = nas_benchmark.load(PHONE)
+            except UserError:
+                sentence = PHONE_MISSING
         elif name == "seconds by mistake":
             target_ms = T_MS / 1000
         for slider, value in ((self.T, target_ms), (self.w, w), (self.y, Y)):
