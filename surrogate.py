@@ -60,10 +60,10 @@ RIDGE = 0.1
 DISCONNECTED_ACCURACY = 0.01  # a guess among 100 classes
 
 
-def model_accuracy(measured):
+def model_accuracy(measured, edges_at_once=EDGES_AT_ONCE):
     """The fitted accuracy (15625,) of every cell, from the measured ones (15625,)."""
     connected = live_edges(CELLS).any(axis=1)
-    X = features(CELLS[connected])
+    X = features(CELLS[connected], edges_at_once)
     y = np.log(1 - measured[connected])
     effects = ridge_regression(X.T @ X, X.T @ y)
     accuracy = np.full(N_CELLS, DISCONNECTED_ACCURACY)
@@ -71,7 +71,7 @@ def model_accuracy(measured):
     return np.round(accuracy, DECIMALS)
 
 
-def features(cells):
+def features(cells, edges_at_once=EDGES_AT_ONCE):
     """X (n, 5385) of the cells (n, 6): the bias, then every set of one to four edges.
 
     In float32, whose sums of 0 and 1 are exact and half as slow."""
@@ -83,7 +83,7 @@ def features(cells):
         for op in ops
     }
     columns = [np.ones(len(cells), bool)]
-    for size in range(1, EDGES_AT_ONCE + 1):
+    for size in range(1, edges_at_once + 1):
         for edges in itertools.combinations(range(choices.shape[1]), size):
             for chosen in itertools.product(ops, repeat=size):
                 ones = [carries[edge, op] for edge, op in zip(edges, chosen, strict=True)]

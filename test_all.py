@@ -3324,7 +3324,7 @@ HOSTILE_BENCHMARKS = {  # name: (what makes the content of the file, words of th
     "a column more": (lambda: damaged(energy=LATENCY_MS), "energy"),
     "subnormal": (lambda: damaged(latency_ms=with_value(LATENCY_MS, 3, 5e-324)), "0.0001..1,000"),
     "too fast": (lambda: damaged(latency_ms=with_value(LATENCY_MS, 3, 9e-5)), "0.0001..1,000,000"),
-    "too slow": (lambda: damaged(latency_ms=with_value(LATENCY_MS, 3, 1.1e6)), "not 7.66"),
+    "too slow": (lambda: damaged(latency_ms=with_value(LATENCY_MS, 3, 1.1e6)), "..1.1e+06"),
     "infinitely slow": (lambda: damaged(latency_ms=with_value(LATENCY_MS, 3, 1e308)), "1e+308"),
     "deep lists": (lambda: built_by(b"]" * 100_000 + b"a" * 99_999), NOT_A_LIST),
     "deep dicts": (lambda: built_by(b"}" + b"K\x01}" * 90_000 + b"s" * 90_000), NOT_A_LIST),
