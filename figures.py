@@ -72,8 +72,8 @@ CELL_GREY = "#A6A6A6"  # a cell that nobody has drawn
 VERDICTS = {  # (background, text)
     "holds": ("#4A2377", "white"),
     "compatible": ("#4A2377", "white"),
-    "opposite": ("#5C3A1E", "white"),
-    "incompatible": ("#5C3A1E", "white"),
+    "opposite": ("#8A6A3F", "white"),
+    "incompatible": ("#8A6A3F", "white"),
 }
 OPEN = ("none", "black")  # all other verdicts
 BLANK = dict(fc="white", ec="none", pad=2)  # behind a text that stands on a line
