@@ -2550,19 +2550,15 @@ def test_best_found(results):
             assert best[name]["reward_regret"] == pytest.approx(regret)
 
 
-def test_nothing_can_meet_the_target(tmp_path, capfd):
-    """Catches a crash where no network is fast enough."""
-    options = ["--seeds", "1", "--samples", "50", "--target-ms", "5"]
+def test_the_least_run(tmp_path, capfd):
+    """Catches a crash where no network meets T, and where there is nothing to compare.
+
+    One seed, one window, and one reward that the paper does not have."""
+    options = ["--seeds", "1", "--samples", "50", "--rewards", "tunas", "--target-ms", "5"]
     assert run_experiment.main([*options, "--out", str(tmp_path)]) == 0
     assert "no cell under T" in capfd.readouterr().out
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["optimum"]["best_under_T"] is None
-
-
-def test_a_reward_that_the_paper_does_not_have(tmp_path):
-    """Catches a crash where there is nothing to compare; one seed, one reward, one window."""
-    options = ["--seeds", "1", "--samples", "50", "--rewards", "tunas"]
-    assert run_experiment.main([*options, "--out", str(tmp_path)]) == 0
     assert sorted(os.listdir(tmp_path)) == FILES
 
 
@@ -3448,7 +3444,7 @@ def test_fuzz_mutations(room, monkeypatch):
     monkeypatch.setattr(nas_benchmark, "N_CELLS", SMALL_SPACE)
     outcomes = []
 
-    @settings(max_examples=1200)
+    @settings(max_examples=500)
     @given(MUTATIONS)
     def fuzz(mutations):
         content = GOOD
@@ -3457,8 +3453,8 @@ def test_fuzz_mutations(room, monkeypatch):
         outcomes.append(outcome(content))
 
     fuzz()
-    assert outcomes.count("read") > 10
-    assert outcomes.count("refused") > 500
+    assert outcomes.count("read") > 2
+    assert outcomes.count("refused") > 200
 
 
 def test_fuzz_opcodes(room, monkeypatch):
@@ -3466,14 +3462,14 @@ def test_fuzz_opcodes(room, monkeypatch):
     monkeypatch.setattr(nas_benchmark, "N_CELLS", SMALL_SPACE)
     outcomes = []
 
-    @settings(max_examples=1200)
+    @settings(max_examples=500)
     @given(st.lists(PIECES, max_size=40))
     def fuzz(pieces):
         opcodes = b"\x80\x04" + b"".join(pieces) + b"."
         outcomes.append(outcome(opcodes))
 
     fuzz()
-    assert len(outcomes) >= 1200
+    assert len(outcomes) >= 500
 
 
 # Options, files and folders
@@ -3661,16 +3657,12 @@ def test_hostile_cells(name, room, capfd):
     told(capfd, read, [], 2, "bad.pbz2: not a cell of NATS-Bench", words)
 
 
-@settings(max_examples=300)
-@given(st.lists(st.tuples(st.integers(0, 160), st.binary(min_size=1, max_size=3)), max_size=4))
-def test_fuzz_types_of_numbers(mutations):
-    """Catches a damaged NumPy type, which can end the process: here, none is ever made."""
-    content = bytearray(pickle.dumps(np.float64(0.5)))
-    for place, piece in mutations:
-        content[place : place + len(piece)] = piece
-    with contextlib.suppress(Exception):
-        number = nas_benchmark.load_plain(io.BytesIO(content), build_benchmark.ALLOWED)
-        assert not isinstance(number, (np.generic, np.dtype))
+def test_a_damaged_type_of_a_number():
+    """Catches a NumPy type in an odd state, which ends the process: here, none is ever made."""
+    number = pickle.dumps(np.float64(0.5), protocol=4)
+    odd = number.replace(b"NNNJ", b"NN\x86J")
+    assert odd != number
+    assert nas_benchmark.load_plain(io.BytesIO(odd), build_benchmark.ALLOWED) == 0.5
 
 
 HOSTILE_BUILDS = [  # (what is typed, exit code, words of the refusal)
@@ -3822,7 +3814,7 @@ def test_terminals_that_lack_letters(encoding, room, monkeypatch):
 
 def test_a_terminal_that_can_do_nothing(room):
     """Catches warnings, lost letters that end a run, and titles that matplotlib takes for TeX."""
-    Path("odd.pkl").write_bytes(provenance(name=r"$\frac{1 한글 🙂 \x"))
+    Path("odd.pkl").write_bytes(provenance(name=r"$\frac{1$ 한글 🙂 \x"))
     options = {"PYTHONIOENCODING": "ascii", "PYTHONWARNINGS": "error", "COLUMNS": "40"}
     options |= {"TERM": "dumb", "NO_COLOR": "1", "LC_ALL": "C"}
     arguments = [*SMALL, "--benchmark", "odd.pkl", "--out", "결과 $x$"]
@@ -3830,7 +3822,7 @@ def test_a_terminal_that_can_do_nothing(room):
     printed, error = process.communicate()
     assert error == ""
     assert process.returncode == 0
-    assert r"Benchmark: $\frac{1 ?? ? \x" in printed
+    assert r"Benchmark: $\frac{1$ ?? ? \x" in printed
     assert sorted(os.listdir("결과 $x$")) == FILES
 
 
@@ -3900,6 +3892,16 @@ def test_the_next_run_clears_what_kill_9_left(tmp_path):
     with command_line.whole_files(tmp_path):
         pass
     assert sorted(os.listdir(tmp_path)) == sorted(kept)
+
+
+@POSIX
+def test_a_worker_dies_while_it_sends():
+    """Catches a message that blames the results folder where half a message arrived."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    os.write(sender.fileno(), (256).to_bytes(4, "big") + b"half")
+    sender.close()
+    with receiver, pytest.raises(command_line.UserError, match="a worker process died"):
+        nas_search.receive(receiver)
 
 
 def test_a_file_that_cannot_be_replaced(room, capfd):
@@ -4509,11 +4511,12 @@ def test_every_test_says_what_it_catches():
 
 
 def test_this_file_run_as_a_script():
-    """Catches `python test_all.py` that runs nothing and exits with 0, or loses the exit code."""
-    command = [sys.executable, __file__, "-p", "no:cacheprovider", "-k", "no_such_test"]
+    """Catches `python test_all.py` that runs no pytest, with a warning, or loses its exit code."""
+    command = [sys.executable, __file__, "--no-such-option"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE)
-    assert " deselected in " in done.stdout  # and no warnings
-    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "unrecognized arguments: --no-such-option" in done.stderr
+    assert "Warning" not in done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
 
 
 def test_readme_names_what_exists():
