@@ -4430,6 +4430,40 @@ def test_citation():
     assert "\n    doi: 10.5573/ieie.2022.59.11.39\n" in text
 
 
+def test_beyond_shows_its_runs():
+    """Catches tables of docs/beyond.md that are not those of its CSV files, which the searches of
+    the present settings wrote, and a number in its prose that stands in no table."""
+    beyond.check()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        ("beyond.md", " ± 0.", " ± 1.", "is old; run docs/beyond.py published"),
+        ("beyond.md", "# Beyond the paper\n", "# Beyond\n99.99 %\n", "99.99 in the prose"),
+        ("asks.csv", " fpga", "", "'asks' is old; run docs/beyond.py asks"),
+        ("strength.csv", ",0,69.", ",0,68.", "is old; run docs/beyond.py strength"),
+    ],
+)
+def test_beyond_that_shows_something_else(name, old, new, words, tmp_path):
+    """Catches a check that cannot fail."""
+    for path in HERE.glob("docs/*.csv"):
+        shutil.copy(path, tmp_path)
+    shutil.copy(HERE / "docs" / "beyond.md", tmp_path)
+    text = (tmp_path / name).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(command_line.UserError, match=re.escape(words)):
+        beyond.check(tmp_path)
+
+
+def test_beyond_of_other_settings(monkeypatch):
+    """Catches a page that stays as it was although the project's hyperparameters have changed."""
+    monkeypatch.setitem(nas_search.HYPERPARAMETERS, "entropy_weight", 0.004)
+    with pytest.raises(command_line.UserError, match=r"is old; run docs/beyond\.py strength"):
+        beyond.check()
+
+
 # --- The project itself -----------------------------------------------------------------------
 
 ORDER = (  # in which the files are read, and imported
