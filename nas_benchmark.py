@@ -48,7 +48,7 @@ from command_line import reading, small_file, whole_files
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (from node, to node)
 PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # the edges of each way from node 0 to node 3
-CELLS = np.array(list(itertools.product(range(len(OPERATIONS)), repeat=len(EDGES))))  # (15625, 6)
+CELLS = np.array(list(itertools.product(range(len(OPERATIONS)), repeat=6)))  # (15625, 6)
 N_CELLS = len(CELLS)  # 5^6 = 15,625
 PLACE_VALUES = np.array([3125, 625, 125, 25, 5, 1])  # powers of 5
 
@@ -88,8 +88,8 @@ def live_edges(cells):
 
 DATA = Path(__file__).resolve().parent / "data"
 SURROGATE = DATA / "nasbench201_cifar100_surrogate.pkl"  # ships with the project
-OFFICIAL = DATA / "nasbench201_cifar100.pkl"  # the user's own, made by build_benchmark.py
-LEAST_MS = 1e-4  # latencies beyond are not plausible: the public tables have 0.003 to 99 ms
+OFFICIAL = DATA / "nasbench201_cifar100.pkl"  # the user's own
+LEAST_MS = 1e-4  # beyond is not plausible: the public tables have 0.003 to 99 ms
 MOST_MS = 1e6
 MOST_FACTS = 50  # in a provenance
 MOST_LETTERS = 300  # in a fact
@@ -125,10 +125,10 @@ class Benchmark:
         self.latency_ms = checked_column("latency_ms", self.latency_ms)
         most = self.accuracy.max()
         if most > 1:
-            raise ValueError(f"accuracy reaches {most:g}: percent? It must lie in 0..1")
+            raise ValueError(f"accuracy must lie in 0..1, not {most:g}; was it percent?")
         least, median, most = np.quantile(self.latency_ms, [0, 0.5, 1])
         if median < 0.5:
-            raise ValueError(f"the median latency is {median:g} ms: seconds?")
+            raise ValueError(f"the median latency is {median:g} ms; was it seconds?")
         if least < LEAST_MS or most > MOST_MS:
             limits = f"{LEAST_MS:g}..{MOST_MS:,.0f}"
             raise ValueError(f"latency_ms must lie in {limits}, not {least:g}..{most:g}")
@@ -144,8 +144,12 @@ class Benchmark:
 
     def __str__(self):
         """The provenance, in lines of at most 100 columns; the hashes stay in the file."""
-        facts = [f"  {k:8} {v}" for k, v in self.provenance.items() if k != "sha256"]
-        return "\n".join(textwrap.fill(fact, 100, subsequent_indent=" " * 11) for fact in facts)
+        lines = [
+            textwrap.fill(f"  {key:8} {value}", 100, subsequent_indent=" " * 11)
+            for key, value in self.provenance.items()
+            if key != "sha256"
+        ]
+        return "\n".join(lines)
 
 
 def checked_column(key, values):
@@ -165,7 +169,7 @@ def checked_column(key, values):
 def check_provenance(facts, nested=False):
     """ValueError unless `facts` is a dict of short, printable texts and of finite numbers.
 
-    One level of such dicts may stand inside."""
+    A value may itself be such a dict, but no deeper."""
     if type(facts) is not dict or len(facts) > MOST_FACTS:
         raise ValueError(f"its provenance is not a dict of at most {MOST_FACTS} entries")
     for key, value in facts.items():
@@ -243,7 +247,8 @@ class PlainUnpickler(pickle.Unpickler):
 def load_plain(file, allowed=()):
     """What a pickle of plain data holds; ValueError if it is not one.
 
-    Its opcodes are read before they are obeyed, for some run code, and others ask for gigabytes.
+    The pickle's instructions are inspected before any is executed: some run code, others allocate
+    gigabytes.
     What is built can refer to itself: check the type of each part before you go into it."""
     content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:

@@ -1837,7 +1837,7 @@ BAD_OWN = {  # name: (what makes the file's text, words of the refusal)
     "negative": (lambda: own_csv(OWN, line_2=f"{FIRST},-3"), "line 2: -3 ms is not positive"),
     "nan": (lambda: own_csv(OWN, line_2=f"{FIRST},nan"), "line 2: nan ms is not positive"),
     "infinite": (lambda: own_csv(OWN, line_2=f"{FIRST},inf"), "line 2: inf ms is not positive"),
-    "seconds": (lambda: own_csv(OWN / 1000), "the median latency is 0.015 ms: seconds?"),
+    "seconds": (lambda: own_csv(OWN / 1000), "the median latency is 0.015 ms; was it seconds?"),
     "absurd": (lambda: own_csv(OWN, line_2=f"{FIRST},1e300"), "latency_ms must lie in"),
     "a quote": (lambda: 'a,b\n"' + "x" * 200_000, "field larger than field limit"),
     "NUL": (lambda: "a,b\n\0,1\n", "line 2"),
