@@ -259,7 +259,7 @@ def expectations(problem, pay, p):
 
 
 def policies(problem, seed, samples=SAMPLES, hyperparameters=HYPERPARAMETERS):
-    """The same search with one seed, seen from inside: yields {reward: p (15625,)} each 250 networks.
+    """The search with one seed, seen from inside: yields {reward: p (15625,)} each 250 networks.
 
     p is the probability of every cell, by row, under the policy as it then is: exact, not sampled.
     """

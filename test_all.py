@@ -1448,6 +1448,16 @@ def test_exact_policy_and_a_network_exactly_at_the_target():
             assert found == pytest.approx(expected, rel=1e-4)
 
 
+def test_policies_are_those_of_the_search(problem):
+    """Catches an animation of other policies than those that the searches had."""
+    runs = run_searches(problem, [0, 3], 300, 2, LIGHT)
+    frames = list(nas_search.policies(problem, 3, 300, LIGHT))
+    assert len(frames) == 2
+    for name in problem.pay:
+        expected = [p[name] @ SURROGATE.accuracy for p in frames]
+        assert runs.expected[name]["accuracy"][1] == pytest.approx(expected)
+
+
 def test_a_worker_dies(tmp_path, monkeypatch, capfd):
     """Catches a run that waits for ever, or goes on without the results of a dead worker."""
 
