@@ -290,7 +290,7 @@ def own_latency(path):
     ms = {}  # by row
     with (
         reading(path, OWN_KIND, OWN_ADVICE),
-        open(small_file(path, MOST_OWN), newline="", encoding="utf-8-sig") as file,
+        open(small_file(path, MOST_OWN), newline="", encoding="utf-8") as file,
     ):
         lines = csv.reader(file)
         header = next(lines, [])
