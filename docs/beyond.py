@@ -117,16 +117,17 @@ def strength_problem(benchmark, target_ms):
 
 def strength(folder, seeds=SEEDS, samples=SAMPLES, out=DOCS):
     """Search with both forms at every strength on every table; writes to the folder `out`."""
+    benchmarks = {table: table_of(table, folder) for table in TARGETS_MS}
     lines = []
     total = len(TARGETS_MS) * samples
     start = time.perf_counter()
-    for number, (table, target_ms) in enumerate(TARGETS_MS.items()):
+    for number, (table, benchmark) in enumerate(benchmarks.items()):
         watch = functools.partial(report, number * samples, total, start)
-        problem = strength_problem(table_of(table, folder), target_ms)
+        problem = strength_problem(benchmark, TARGETS_MS[table])
         lines += strength_lines(table, run_searches(problem, seeds, samples, watch=watch))
     write_csv(out / "strength.csv", lines)
     with whole_files(out) as unfinished:
-        draw_strength(unfinished / "strength.png", read_pairs(out), folder)
+        draw_strength(unfinished / "strength.png", read_pairs(out), benchmarks)
     fill(out, strength_tables(out))
 
 
@@ -301,14 +302,14 @@ def spread(values):
 PANELS = (MODELLED, "titan_rtx_256", "pixel3")
 
 
-def draw_strength(path, tables, folder):
+def draw_strength(path, tables, benchmarks):
     """docs/strength.png: where the searches end as the strength grows, one panel per table."""
     title = "Where searches end, as a millisecond is priced ever higher"
     margins = dict(bottom=0.26, top=0.80, wspace=0.2)
     layout = dict(columns=len(PANELS), margins=margins, sharey=False)
     with figures.picture(path, title, **layout) as [panels]:
         for axes, table in zip(panels, PANELS, strict=True):
-            figures.draw_cells(axes, table_of(table, folder))
+            figures.draw_cells(axes, benchmarks[table])
             axes.axvline(TARGETS_MS[table], color="black", ls="--", lw=2)
             draw_ends(axes, tables[table])
             axes.set(title=panel_title(table, tables[table]), xlabel="latency (ms)")
