@@ -1448,16 +1448,6 @@ def test_exact_policy_and_a_network_exactly_at_the_target():
             assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_policies_are_those_of_the_search(problem):
-    """Catches an animation of other policies than those that the searches had."""
-    runs = run_searches(problem, [0, 3], 300, 2, LIGHT)
-    frames = list(nas_search.policies(problem, 3, 300, LIGHT))
-    assert len(frames) == 2
-    for name in problem.pay:
-        expected = [p[name] @ SURROGATE.accuracy for p in frames]
-        assert runs.expected[name]["accuracy"][1] == pytest.approx(expected)
-
-
 def test_a_worker_dies(tmp_path, monkeypatch, capfd):
     """Catches a run that waits for ever, or goes on without the results of a dead worker."""
 
@@ -3177,9 +3167,11 @@ def test_two_runs_in_one_folder_with_an_odd_name(tmp_path):
     leaving.stdout.readline()
     leaving.stdout.close()  # a reader that leaves
     staying = start(*options, cwd=folder, env=environment)
-    for process in (leaving, staying):
-        assert process.stderr.read() == ""
-        assert process.wait() == 0
+    with leaving, staying:  # closes their pipes
+        assert leaving.stderr.read() == ""
+        assert staying.stderr.read() == ""
+    assert leaving.returncode == 0
+    assert staying.returncode == 0
     assert sorted(os.listdir(folder / "새 결과")) == FILES
 
 
@@ -3463,7 +3455,7 @@ def test_fuzz_mutations(room, monkeypatch):
     monkeypatch.setattr(nas_benchmark, "N_CELLS", SMALL_SPACE)
     outcomes = []
 
-    @settings(max_examples=500)
+    @settings(max_examples=1000)
     @given(MUTATIONS)
     def fuzz(mutations):
         content = GOOD
@@ -3472,8 +3464,8 @@ def test_fuzz_mutations(room, monkeypatch):
         outcomes.append(outcome(content))
 
     fuzz()
-    assert outcomes.count("read") > 2
-    assert outcomes.count("refused") > 200
+    assert outcomes.count("read") > 5
+    assert outcomes.count("refused") > 500
 
 
 def test_fuzz_opcodes(room, monkeypatch):
@@ -3481,14 +3473,14 @@ def test_fuzz_opcodes(room, monkeypatch):
     monkeypatch.setattr(nas_benchmark, "N_CELLS", SMALL_SPACE)
     outcomes = []
 
-    @settings(max_examples=500)
+    @settings(max_examples=1000)
     @given(st.lists(PIECES, max_size=40))
     def fuzz(pieces):
         opcodes = b"\x80\x04" + b"".join(pieces) + b"."
         outcomes.append(outcome(opcodes))
 
     fuzz()
-    assert len(outcomes) >= 500
+    assert len(outcomes) >= 1000
 
 
 # Options, files and folders
