@@ -13,7 +13,6 @@ those of two cores. Run `readme` last: its table of results reads docs/verdicts.
 docs/hyperparameters.csv, which the other commands write. Text stands between
 <!-- name --> and <!-- end of name -->; everything outside the markers is written by hand."""
 
-import argparse
 import json
 import re
 import shutil
@@ -27,11 +26,13 @@ RESULTS = ROOT / "results"
 README = ROOT / "README.md"
 sys.path.insert(0, str(ROOT))  # the program's files
 
+import beyond
 import check_numbers
 import sensitivity
 from pages import between, markdown, read_csv, replace, write_csv
 from sensitivity import GRID_TABLES, MODELLED, share
 
+import command_line
 import figures
 
 PICTURES = ("fig2", "fig3", "fig6", "fig7", "claims", "landscape")
@@ -68,15 +69,12 @@ def surrogate(folder):
 
 def strength(folder):
     """docs/beyond.md: the two forms over a range of strengths."""
-    import beyond
-
     beyond.strength(folder)
+    beyond.asks(folder)
 
 
 def published(folder):
     """docs/beyond.md: NAS-Bench-201's published numbers, searched again."""
-    import beyond
-
     beyond.published(folder)
 
 
@@ -150,7 +148,7 @@ def cell(bound, ours, verdict):
 
 def as_number(text):
     """A number as CSV holds it; an empty text is None."""
-    return float(text) if text else None
+    return float(text.replace(",", "")) if text else None
 
 
 # --- Check ------------------------------------------------------------------------------------
@@ -173,6 +171,7 @@ def check():
         (line,) = [line for line in shown if line.startswith(f"  {e['claim']}  ")]
         if e["ours"] is not None and not agrees(ours_in(line, e["claim"]), e["per_seed"]):
             sys.exit(f"README.md: unlike the run's {e['ours']:g}: {line}")
+    check_results(summary["claims"])
     wrong = [
         line
         for page in check_numbers.PAGES
@@ -180,7 +179,24 @@ def check():
     ]
     if wrong:
         sys.exit("\n".join(wrong))
+    beyond.check()
     print("README.md agrees with a run, and every number has a source")
+
+
+def check_results(entries):
+    """Exit with one line if README's table of results is not what the CSV files and a run say."""
+    shown = between(README, "results").splitlines()
+    made = results_table(entries).splitlines()
+    judged = [e for e in entries if e["verdict"] != "no claim"]
+    if len(shown) != len(made):
+        sys.exit("README.md: the table of results lacks a line, or has one too many")
+    for old, new, e in zip(shown[2:], made[2:], judged, strict=True):
+        old_cells = old.split(" | ")
+        new_cells = new.split(" | ")
+        ours = old_cells.pop(2).partition(":")[0]
+        new_cells.pop(2)  # ours, on the surrogate: from the run, and so within its range
+        if old_cells != new_cells or not agrees(as_number(ours.strip(">=< ")), e["per_seed"]):
+            sys.exit(f"README.md: the table of results should say: {new}")
 
 
 def ours_in(line, claim):
@@ -206,12 +222,12 @@ PAGES = {
 }
 
 
-def main():
-    """Make or check the page that the command line names."""
-    parser = argparse.ArgumentParser(description="Make or check the pages that show results.")
+def command(argv):
+    """Make or check the page that `argv` names. Raises UserError."""
+    parser = command_line.Parser(description="Make or check the pages that show results.")
     parser.add_argument("page", choices=PAGES)
     parser.add_argument("--from", dest="folder", type=Path, help="the public tables")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.page in ("check", "readme"):
         PAGES[args.page]()
     else:
@@ -219,4 +235,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(command, sys.argv[1:]))
