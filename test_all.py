@@ -92,6 +92,10 @@ ACCURACIES = st.floats(0.01, 1.0)
 LATENCIES_MS = st.floats(1.0, 60.0)
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
+# A shell that runs the tests in the background, and nohup, let signals be ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def refused(capfd, main, arguments, *words):
