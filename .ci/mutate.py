@@ -146,7 +146,8 @@ def mutants(file):
 def changed_line(file, source):
     """The first line of `source`, which has a bug, that the file as it is does not have."""
     original = ast.unparse(ast.parse((ROOT / file).read_text())).splitlines()
-    differ = [new for old, new in zip(original, source.splitlines(), strict=False) if old != new]
+    pairs = zip(original, source.splitlines(), strict=False)
+    differ = [new for old, new in pairs if old != new]
     return differ[0].strip() if differ else ""
 
 
