@@ -122,11 +122,13 @@ def fetch(folder, repository, name, sha256):
     return path
 
 
-class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Lets a redirect be an error: the files stand where they stand."""
+class AnyStatus(urllib.request.HTTPErrorProcessor):
+    """Returns errors and redirects as they come; no redirect is followed."""
 
-    def redirect_request(self, *_):
-        return None
+    def http_response(self, request, response):
+        return response
+
+    https_response = http_response
 
 
 def download(url):
@@ -136,8 +138,10 @@ def download(url):
     start = time.perf_counter()
     chunks = []
     received = 0
-    opener = urllib.request.build_opener(NoRedirects)
+    opener = urllib.request.build_opener(AnyStatus)
     with opener.open(url, timeout=TIMEOUT_S) as reply:
+        if reply.status != 200:
+            raise ValueError(f"the server says {reply.status} {reply.reason}")
         size = int(reply.headers["Content-Length"] or 0)  # 0: the server does not say
         for chunk in iter(partial(reply.read1, 1 << 16), b""):
             chunks.append(chunk)
@@ -189,7 +193,8 @@ def read_latency(path):
         zipfile.ZipFile(small_file(path, MOST_BYTES)) as file,
     ):
         (name,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
-        return checked_column("latency_ms", load_plain(file.open(name)))
+        with file.open(name) as member:
+            return checked_column("latency_ms", load_plain(member))
 
 
 MODELS = {  # devices that nobody measured: see surrogate.py

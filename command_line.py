@@ -194,9 +194,10 @@ def whole_files(folder):
             dir=folder,
             ignore_cleanup_errors=True,
         )
-        with unfinished as temporary:
-            yield Path(temporary)
-            files = sorted(Path(temporary).iterdir())
+        with unfinished as name:
+            temporary = folder / Path(name).name  # relative, if `folder` is: for messages
+            yield temporary
+            files = sorted(temporary.iterdir())
             for file in files:
                 check_replaceable(folder / file.name)
             for file in files:

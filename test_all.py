@@ -3767,7 +3767,7 @@ HOSTILE_REPLIES = {  # name: (what the server sends, words of the refusal)
     "gzip": ([ENCODED + PACKED], "SHA-256 differs"),
     "no reply": ([], "RemoteDisconnected"),
     "another protocol": ([b"SSH-2.0-OpenSSH_9\r\n"], "BadStatusLine"),
-    "terminal control": ([b"HTTP/1.1 500 \x1b[2J\r\n\r\n"], "500: ?[2J"),
+    "terminal control": ([b"HTTP/1.1 500 \x1b[2J\r\n\r\n"], "500 ?[2J"),
     "a long header": ([OK + b"X: " + b"x" * 70_000], "LineTooLong"),
     "many headers": ([OK + b"X: x\r\n" * 200], "got more than 100 headers"),
     "forbidden": ([b"HTTP/1.1 403 Forbidden\r\n\r\n"], "403"),
