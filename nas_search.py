@@ -6,7 +6,10 @@
 
 A search is one controller that learns from one reward with one seed. Its result depends on these
 alone: not on which searches run beside it, in which process, or how many processes there are.
-Uniform random search, "random", draws as many networks from a stream of its own."""
+Uniform random search, "random", draws as many networks from a stream of its own.
+
+On Windows and macOS, worker processes import the script that starts them: there, call run_searches
+below `if __name__ == "__main__":`."""
 
 import contextlib
 import multiprocessing
@@ -297,32 +300,37 @@ def needed_gb(rewards, seeds, samples):
 
 def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
     """Per window, a list: what `windows` yields for each worker's share of the seeds."""
-    receivers = []
+    links = []  # our end of the pipe to each worker
     for share in np.array_split(seeds, min(workers, len(seeds))):
-        receiver, sender = WORKERS.Pipe(duplex=False)
-        receivers.append(receiver)
-        task = (sender, receivers, problem, share.tolist(), samples, hyperparameters)
-        WORKERS.Process(target=serve, args=task, daemon=True).start()
-        sender.close()
+        ours, its = WORKERS.Pipe()
+        links.append(ours)
+        WORKERS.Process(target=serve, args=(its, links), daemon=True).start()
+        its.close()
+        with linked():
+            # Not in `args`, for Process.start waits for ever if the worker dies before it reads.
+            ours.send((problem, share.tolist(), samples, hyperparameters))
     for _ in range(0, samples, WINDOW):
-        yield [receive(receiver) for receiver in receivers]
+        with linked():
+            window = [link.recv() for link in links]
+        yield window
 
 
-def receive(receiver):
-    """A worker's next Window; UserError if the worker has died."""
+@contextlib.contextmanager
+def linked():
+    """Turn what the death of a worker makes of a message inside into a UserError."""
     try:
-        return receiver.recv()
-    except (EOFError, OSError):  # it ended before, or within, what it sent
+        yield
+    except (EOFError, OSError):
         raise UserError("a worker process died; out of memory? Try fewer --workers") from None
 
 
-def serve(sender, receivers, *task):
-    """What a worker process does: search its share of the seeds, and send each Window."""
+def serve(link, links):
+    """What a worker process does: take a task, search its share of the seeds, send each Window."""
     leave_signals_to_the_parent()
-    # A forked worker holds the receiving ends as well, and could not see the parent exit.
-    for receiver in receivers:
-        receiver.close()
+    # A forked worker holds the parent's ends as well, and could not see the parent exit.
+    for parents in links:
+        parents.close()
     # Without a parent, or without memory, there is nothing left to do; the parent will say so.
-    with contextlib.suppress(BrokenPipeError, MemoryError):
-        for window in windows(*task):
-            sender.send(window)
+    with contextlib.suppress(EOFError, OSError, MemoryError):
+        for window in windows(*link.recv()):
+            link.send(window)

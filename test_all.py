@@ -3915,8 +3915,27 @@ def test_a_worker_dies_while_it_sends():
     receiver, sender = multiprocessing.Pipe(duplex=False)
     os.write(sender.fileno(), (256).to_bytes(4, "big") + b"half")
     sender.close()
-    with receiver, pytest.raises(command_line.UserError, match="a worker process died"):
-        nas_search.receive(receiver)
+    refusal = pytest.raises(command_line.UserError, match="a worker process died")
+    with receiver, refusal, nas_search.linked():
+        receiver.recv()
+
+
+CARELESS = """
+import multiprocessing, nas_benchmark, nas_search
+nas_search.WORKERS = multiprocessing.get_context("spawn")
+problem = nas_search.Problem(nas_benchmark.load(), ["proposed"], 17.0)
+nas_search.run_searches(problem, [0], 9, 1)
+"""
+
+
+def test_a_script_that_its_workers_run_again(room):
+    """Catches a wait for ever on macOS and Windows, where a script lacks its __main__."""
+    Path("careless.py").write_text(CARELESS)
+    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    command = [sys.executable, "careless.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert "UserError: a worker process died" in done.stderr
+    assert "if __name__ == '__main__':" in done.stderr
 
 
 def test_a_file_that_cannot_be_replaced(room, capfd):
