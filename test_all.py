@@ -3387,7 +3387,16 @@ def test_hostile_benchmarks(name, room, capfd):
 
 @pytest.mark.parametrize(
     "name",
-    ["$x^2$", "$", r"\frac{1}{0}", "{0} %s %(a)d", "한글 🙂", SURROGATE.name, "' OR 1", "x" * 80],
+    [
+        "$x^2$",
+        "$",
+        r"\frac{1}{0}",
+        "{0} %s %(a)d",
+        "한글 🙂",
+        SURROGATE.name,
+        "' OR 1",
+        "x" * 80,
+    ],
 )
 def test_harmless_names(name, room):
     """Catches a name that is refused, or changed, although it can be shown as it is."""
@@ -3526,7 +3535,7 @@ HOSTILE_OPTIONS = [  # (what is typed, words of the refusal)
     (["--seeds"], "expected one argument"),
     (["--benchmark", ""], ".: not a benchmark file (it is not a file, or not there)"),
     (["--benchmark", "folder"], "folder: not a benchmark file (it is not a file, or not there)"),
-    (["--benchmark", "없는 파일.pkl"], "없는 파일.pkl: not a benchmark file (it is not a file"),
+    (["--benchmark", "없는 파일.pkl"], "없는 파일.pkl: not a benchmark file (it is not"),
     (["--benchmark", "new\nline"], "new line: not a benchmark file"),
     (["--benchmark", "\udcff"], "?: not a benchmark file"),
     (["--benchmark", "\x1b[2J"], "?[2J: not a benchmark file"),
