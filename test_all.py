@@ -562,6 +562,25 @@ def test_lesson():
     assert before[0] == after[0]  # A = 0: nothing is learnt
     assert A[1] < 0
     assert before[1] > after[1]
+    blocks = [line for line in lines if line.startswith("Network")]
+    assert blocks == ["Network 1", "Network 2", "Network 3"]
+    assert [line[0] for line in lines[-3:]] == ["1", "2", "3"]
+
+
+def test_lesson_shows_one_softmax():
+    """Catches a lesson that shows another edge than 0->1, or columns that stand under others."""
+    search = plain.Reinforce(seed=0, **plain.LESSON)
+    search.baseline = 0.5  # so that A is not 0
+    twin = plain.Reinforce(seed=0, **plain.LESSON)
+    cell = twin.sample()
+    p = twin.tensors["p"][0]
+    update = plain.one_update(search, SURROGATE)
+    one_hot = np.eye(K)[cell[0]]
+    assert update["operations"].split() == list(plain.SHORT)
+    assert np.array(update["p"].split(), float) == pytest.approx(p, abs=5e-5)
+    assert np.array(update["one_hot"].split(), float).tolist() == one_hot.tolist()
+    dlogits = np.array(update["dlogits"].split(), float)
+    assert dlogits == pytest.approx(update["A"] * (p - one_hot), abs=5e-5)
 
 
 # --- II. The same, many at a time: controller_numpy.py ----------------------------------------
