@@ -3122,9 +3122,9 @@ def test_disk_full(tmp_path):
 def interrupted(folder, signal_name):
     """(exit code, stderr) of a run that is sent a signal after its first window.
 
-    Fails if its workers live on."""
+    Fails if its workers live on; undisturbed, they would search for a minute."""
     process = start(
-        *("--seeds", 4, "--workers", 2, "--out", folder),
+        *("--seeds", 4, "--samples", 100_000, "--workers", 2, "--out", folder),
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # under nohup, too
     )
