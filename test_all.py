@@ -263,9 +263,24 @@ def test_run_as_a_script():
     """Catches `python nas_reward.py` that prints less than Table 1 and the text's comparisons."""
     script = [sys.executable, HERE / "nas_reward.py"]
     done = subprocess.run(script, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Table 1: rewards as printed in the paper")
     assert nas_reward.table_1_report() in done.stdout
+    assert "\nWhat the text says of the rewards (T = 17 ms)\n" in done.stdout
     worth = "  worth of 15 -> 5 ms against 20 -> 10 ms, at 50 %  proposed  0.0236, 0.0366: "
     assert worth in done.stdout
+
+
+@pytest.mark.parametrize("module", [nas_reward, plain])
+def test_scripts_that_take_no_options(module):
+    """Catches a script whose --help says nothing, or that passes over what is typed."""
+    script = [sys.executable, module.__file__]
+    helped = subprocess.run([*script, "--help"], capture_output=True, text=True, check=True)
+    first_line = module.__doc__.partition("\n")[0]
+    assert " ".join(first_line.split()) in " ".join(helped.stdout.split())
+    asked = subprocess.run([*script, "--rewards", "mine"], capture_output=True, text=True)
+    assert asked.stdout == ""
+    assert "error: unrecognized arguments: --rewards mine (see --help)" in asked.stderr
+    assert asked.returncode == 2
 
 
 @pytest.mark.parametrize("target", [1.5, 17.0, 100.0])
@@ -565,6 +580,9 @@ def test_lesson():
     blocks = [line for line in lines if line.startswith("Network")]
     assert blocks == ["Network 1", "Network 2", "Network 3"]
     assert [line[0] for line in lines[-3:]] == ["1", "2", "3"]
+    script = [sys.executable, HERE / "controller_plain.py"]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == lines
 
 
 def test_lesson_shows_one_softmax():
