@@ -2342,6 +2342,15 @@ def test_defaults():
     assert run_experiment.target_of(args, SURROGATE) == 17.0
 
 
+def test_the_most_that_can_be_asked_for():
+    """Catches a limit of one too few: all rewards at once, and the largest numbers."""
+    numbers = ["--samples", "1000000", "--workers", "1024", "--first-seed", "1000000000"]
+    args = run_experiment.parse([*numbers, "--seeds", "10000", "--rewards", ",".join(REWARDS)])
+    assert args.rewards == list(REWARDS)
+    assert args.samples == 1_000_000
+    assert args.seeds == 10_000
+
+
 def test_hyperparameters():
     """Catches other settings than those that the rule of docs/hyperparameters.md leads to."""
     chosen = dict(
