@@ -2463,6 +2463,47 @@ def test_prints_the_means_of_the_windows(results):
         assert numbers == pytest.approx(expected, abs=6e-3)
 
 
+def section(printed, title):
+    """The lines between a heading that begins so and the next blank line."""
+    below = printed.split(f"\n{title}")[1]
+    return below.split("\n\n")[0].splitlines()[2:]
+
+
+def test_tables_as_printed(results):
+    """Catches a table without its head, or with the rows of another."""
+    _, printed, summary = results
+    optimum = summary["optimum"]
+    best = summary["best_found"] | {"of all cells": optimum["best_under_T"]}
+    for title, cells in {"Optimum: ": optimum, "Best network found ": best}.items():
+        head, *lines = section(printed, title)
+        assert head.split()[:4] == ["accuracy", "latency", "meets", "T"]
+        for line, (name, cell) in zip(lines, cells.items(), strict=True):
+            facts = f"{cell['accuracy']:.2%}  {cell['latency_ms']:5.2f} ms"
+            assert line.startswith(f"  {name} ")
+            assert facts in line
+    names, columns, *_ = section(printed, "Search: ")
+    assert names.split() == ["mnasnet", "proposed", "random"]
+    assert columns.startswith("  networks" + "  acc %    ms  <=T" * 3)
+    head = section(printed, "The paper's claims: ")[0]
+    assert " ".join(head.split()) == "paper ours 95 % of runs p random verdict"
+
+
+def test_rows_and_the_bar(monkeypatch, capsys):
+    """Catches a row printed over the bar, a wrong time left, and a mean of exactly T missed."""
+    calls = []
+    monkeypatch.setattr(run_experiment, "clear_progress", lambda: calls.append("cleared"))
+    monkeypatch.setattr(run_experiment, "progress", lambda *numbers: calls.append(numbers))
+    rows = {"random": np.full((1, 250), 10383)}
+    target_ms = SURROGATE.latency_ms[rows["random"]].mean(axis=1)[0]
+    watch = run_experiment.Watch(Problem(SURROGATE, ["proposed"], target_ms), 500)
+    watch(rows, 250)
+    assert capsys.readouterr().out.split()[-1] == "100%"
+    cleared, (end, samples, seconds) = calls
+    assert cleared == "cleared"
+    assert (end, samples) == (250, 500)
+    assert 0 <= seconds < 60
+
+
 def test_claims_as_printed(results):
     """Catches a number of another line or column, and a verdict that this run cannot give."""
     _, printed, summary = results
@@ -3626,8 +3667,10 @@ def test_memory_is_told_beforehand(room, capfd, monkeypatch):
     words = "this takes about 3.9 of 1.0 GB of memory"
     told(capfd, run_experiment.main, ["--seeds", "2000"], 2, words)
     monkeypatch.setattr(run_experiment, "memory_gb", lambda: math.inf)  # Windows does not tell
-    run_experiment.check_memory(run_experiment.parse(["--seeds", "2000"]))
-    assert capfd.readouterr().out == "this takes about 3.9 of inf GB of memory\n"
+    for seeds in ("500", "700", "2000"):
+        run_experiment.check_memory(run_experiment.parse(["--seeds", seeds]))
+    lines = capfd.readouterr().out.splitlines()
+    assert lines == [f"this takes about {gb} of inf GB of memory" for gb in (1.4, 3.9)]
 
 
 # Tables
