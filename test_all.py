@@ -2131,6 +2131,35 @@ def test_ridge_regression():
     assert X.T @ (y - X @ effects) == pytest.approx(surrogate.RIDGE * effects)
 
 
+def test_accuracy_of_a_made_up_table():
+    """Catches a fit of anything but log(1 - ACC): here it is a sum over the live edges."""
+    effect = np.array([0.0, -0.05, -0.1, -0.2, -0.02])  # by operation
+    choices = np.where(nas_benchmark.live_edges(CELLS), CELLS, 0)
+    measured = 1 - 0.7 * np.exp(effect[choices].sum(axis=1))
+    measured[~CONNECTED] = 0.5  # nobody should look there
+    accuracy = surrogate.model_accuracy(measured, edges_at_once=1)
+    assert accuracy[CONNECTED] == pytest.approx(measured[CONNECTED], abs=1e-4)
+    assert set(accuracy[~CONNECTED]) == {0.01}
+    assert np.array_equal(accuracy, np.round(accuracy, 4))
+
+
+def test_errors_of_a_fit(monkeypatch):
+    """Catches errors of the disconnected cells, of the wrong sign, or the least for the largest."""
+    measured = SURROGATE.accuracy
+    wrong = np.where(CONNECTED, np.where(CELLS[:, 0] == 3, 0.02, -0.01), 5.0)
+    monkeypatch.setattr(surrogate, "model_accuracy", lambda measured: measured + wrong)
+    monkeypatch.setattr(surrogate, "model_latency", lambda: np.full(N_CELLS, 15.0))
+    accuracy, latency_ms, errors = surrogate.fit(measured)
+    assert np.array_equal(accuracy, measured + wrong)
+    assert latency_ms[0] == 15.0
+    share = np.mean(CELLS[CONNECTED, 0] == 3)
+    variance = share * (1 - share) * 0.03**2
+    assert errors["r2"] == pytest.approx(1 - variance / measured[CONNECTED].var())
+    assert errors["mean_error"] == pytest.approx(0.02 * share + 0.01 * (1 - share))
+    assert errors["quantiles_ms"] == pytest.approx(26.141 - 15)
+    assert errors["cells_ms"] == pytest.approx(19.92 - 15)
+
+
 def test_surrogate_latency_against_published_facts():
     """Catches a latency that misses what is known of the official one."""
     known = {
