@@ -3520,6 +3520,16 @@ def test_harmless_names(name, room):
     assert nas_benchmark.load("odd.pkl").name == name
 
 
+def test_the_largest_provenance(room):
+    """Catches limits of one too few: as many facts, and as many letters, as data/README.md says."""
+    more = {str(k): "x" * 300 for k in range(50 - len(SURROGATE.provenance))}
+    inside = {str(k): k for k in range(50)}
+    Path("odd.pkl").write_bytes(provenance(**more, how=inside))
+    facts = nas_benchmark.load("odd.pkl").provenance
+    assert len(facts) == 50
+    assert facts["how"] == inside
+
+
 SPREAD = np.where(np.arange(N_CELLS) % 2 == 1, 1e-4, np.linspace(1.0, 1e6, N_CELLS))  # ms
 
 
