@@ -9,7 +9,7 @@ printed as they are found: file, line, and the line with the bug in it. A bug th
 take twice as long is caught, too, but is counted apart: it may run for ever.
 
 The tests stop at the first that fails, and the sections of test_all.py that are about the file come
-first. Left out are the tests of how the project is written, which a file printed anew would fail,
+first. Left out are the tests of the docs, which quote lines that a file printed anew does not have,
 and bugs in what is only text."""
 
 import argparse
@@ -39,7 +39,7 @@ FILES = {  # file: the section of test_all.py that is about it
     "surrogate.py": "V",
     "run_experiment.py": "VI",
 }
-SECTIONS = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")  # all but "The project itself"
+SECTIONS = ("I", "II", "III", "IV", "V", "VI", "VII")  # all that are about the program
 LEFT_OUT = ("experiment", "draw", "heading", "main")  # functions that only call others, or speak
 
 
