@@ -580,6 +580,10 @@ def test_lesson():
     blocks = [line for line in lines if line.startswith("Network")]
     assert blocks == ["Network 1", "Network 2", "Network 3"]
     assert [line[0] for line in lines[-3:]] == ["1", "2", "3"]
+    assert lines[1] == "hidden 64, learning_rate 0.003, entropy_weight 0, baseline_decay 0.9"
+    assert f"0.9 * {b[1]:.4f} + 0.1 * {R[1]:.4f}: b and R above" in "\n".join(lines)
+    first = plain.Reinforce(seed=0, **plain.LESSON).sample()
+    assert lines[-3].split()[1:7] == [plain.SHORT[op] for op in first]
     script = [sys.executable, HERE / "controller_plain.py"]
     done = subprocess.run(script, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == lines

@@ -1,6 +1,6 @@
 """Plants bugs, one at a time, and counts how many the tests catch. For developers.
 
-    python .ci/mutate.py                           all files; about an hour on two cores
+    python .ci/mutate.py                           all files; two hours on two cores
     python .ci/mutate.py claims.py nas_search.py   some of them
     python .ci/mutate.py claims.py --every 5       every fifth bug
 
