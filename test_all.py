@@ -589,6 +589,13 @@ def test_lesson():
     assert done.stdout.splitlines() == lines
 
 
+def test_lesson_judges_an_advantage():
+    """Catches "draw it more often" said of a network that is worse than usual."""
+    assert plain.judgement(0.1).endswith("more often")
+    assert plain.judgement(-0.1).endswith("less often")
+    assert plain.judgement(0.0) == "nothing to learn from"
+
+
 def test_lesson_shows_one_softmax():
     """Catches a lesson that shows another edge than 0->1, or columns that stand under others."""
     search = plain.Reinforce(seed=0, **plain.LESSON)
