@@ -20,8 +20,8 @@
     what is said beyond the paper         published numbers, programs of the docs         VIII
 
 A class reads I to IV; the rest is for whoever runs the program. Who tests the tests? .ci/mutate.py
-plants bugs, one at a time: 1,219 of 1,253 are caught. The others change nothing that anybody would
-see, nearly all of them: 1.1e-30 for 1e-30 in a logarithm, say, or another indent in summary.json.
+plants bugs, one at a time: 1,219 of 1,253 are caught. Nearly all others change nothing that anybody
+would see: 1.1e-30 for 1e-30 in a logarithm, say, or another indent in summary.json.
 
 Tests against the public tables run where these are in data/cache/, or in the folder that the
 environment variable NAS_TABLES names, and are skipped elsewhere; so is what needs PyTorch."""

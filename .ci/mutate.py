@@ -9,8 +9,8 @@ printed as they are found: file, line, and the line with the bug in it. A bug th
 take twice as long is caught, too, but is counted apart: it may run for ever.
 
 The tests stop at the first that fails, and the sections of test_all.py that are about the file come
-first. Left out are the tests of the docs, which quote lines that a file printed anew does not have,
-and bugs in what is only text."""
+first. Left out are bugs in what is only text, and the tests of the docs and of how the files are
+written: these quote lines that a file printed anew does not have."""
 
 import argparse
 import ast
