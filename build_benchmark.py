@@ -34,15 +34,15 @@ import surrogate
 from command_line import (
     Parser,
     UserError,
+    as_user_error,
+    atomic_output,
+    check_size,
     leave_signals_to_the_parent,
     memory_gb,
     progress,
-    reading,
     run,
-    small_file,
-    whole_files,
 )
-from nas_benchmark import DATA, MOST_BYTES, N_CELLS, Benchmark, checked_column, load_plain
+from nas_benchmark import DATA, MAX_BYTES, N_CELLS, Benchmark, checked_column, load_plain
 
 # dataset -> how the public CSV begins the name of its column
 DATASETS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "ImageNet16-120": "ImageNet"}
@@ -82,8 +82,8 @@ LATENCY_REPOSITORY = "HayeonLee/HELP/45f70eb92d0d735970a33b608d1544ad3c52f285/da
 SERVER = "https://raw.githubusercontent.com"
 CACHE = DATA / "cache"  # holds what a --from folder holds
 TIMEOUT_S = 30  # without any byte
-LONGEST_S = 600  # for a whole file
-MOST_DOWNLOAD = 20_000_000  # bytes; the largest, the CSV, has 3 MB
+MAX_S = 600  # for a whole file
+MAX_DOWNLOAD = 20_000_000  # bytes; the largest, the CSV, has 3 MB
 
 
 def devices():
@@ -113,11 +113,11 @@ def fetch(folder, repository, name, sha256):
         raise UserError(f"{path}: missing, or its SHA-256 differs; fetch {url}")
     print(f"downloading {url}", flush=True)
     by_hand = f"fetch {url} by hand, save it as {path}, and try again"
-    with reading(url, "complete download", by_hand):
+    with as_user_error(url, "complete download", by_hand):
         body = download(url)
         if hashlib.sha256(body).hexdigest() != sha256:
             raise ValueError(f"its SHA-256 differs, after {len(body):,} bytes")
-    with whole_files(path.parent) as unfinished:
+    with atomic_output(path.parent) as unfinished:
         (unfinished / path.name).write_bytes(body)
     return path
 
@@ -147,10 +147,10 @@ def download(url):
             chunks.append(chunk)
             received += len(chunk)
             seconds = time.perf_counter() - start
-            if max(size, received) > MOST_DOWNLOAD:
-                raise ValueError(f"it has more than {MOST_DOWNLOAD:,} bytes")
-            if seconds > LONGEST_S:
-                raise ValueError(f"only {received:,} bytes came in {LONGEST_S} s")
+            if max(size, received) > MAX_DOWNLOAD:
+                raise ValueError(f"it has more than {MAX_DOWNLOAD:,} bytes")
+            if seconds > MAX_S:
+                raise ValueError(f"only {received:,} bytes came in {MAX_S} s")
             progress(received, max(size, received), seconds)
     if received < size:
         raise ValueError(f"{received:,} of {size:,} bytes arrived")
@@ -176,7 +176,7 @@ def list_devices(folder):
 def read_accuracy(path, dataset):
     """From the CSV: the row of each NAS-Bench-201 index (list), and accuracy (15625,) by row."""
     with (
-        reading(path, "table of NAS-Bench-201", "fetch it again"),
+        as_user_error(path, "table of NAS-Bench-201", "fetch it again"),
         open(path, encoding="utf-8") as file,
     ):
         lines = list(csv.DictReader(file))
@@ -189,8 +189,8 @@ def read_accuracy(path, dataset):
 def read_latency(path):
     """Latency (15625,) in ms by NAS-Bench-201 index: the zip that torch.save makes of a list."""
     with (
-        reading(path, "latency of all cells", "fetch it again"),
-        zipfile.ZipFile(small_file(path, MOST_BYTES)) as file,
+        as_user_error(path, "latency of all cells", "fetch it again"),
+        zipfile.ZipFile(check_size(path, MAX_BYTES)) as file,
     ):
         (name,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
         with file.open(name) as member:
@@ -225,7 +225,7 @@ def build_own(folder, path, dataset):
     """The same, with the latency of the user's own file."""
     latency = own_latency(path)
     _, accuracy = measured_accuracy(folder, dataset)
-    with reading(path, OWN_KIND, OWN_ADVICE):  # Benchmark refuses seconds, and the absurd
+    with as_user_error(path, OWN_KIND, OWN_ADVICE):  # Benchmark refuses seconds, and the absurd
         return joined(accuracy, dataset, f"{path.stem} latency", latency)
 
 
@@ -285,7 +285,7 @@ def scaled_latency(folder, rows):
     )
 
 
-MOST_OWN = 10_000_000  # bytes; a usual one has 2 MB
+MAX_OWN = 10_000_000  # bytes; a usual one has 2 MB
 OWN_KIND = "latency of all cells"
 OWN_ADVICE = "write a header line, then each of the 15,625 architecture strings and its ms"
 
@@ -294,8 +294,8 @@ def own_latency(path):
     """The Latency in the user's own CSV: a header, then each cell's string and ms, in any order."""
     ms = {}  # by row
     with (
-        reading(path, OWN_KIND, OWN_ADVICE),
-        open(small_file(path, MOST_OWN), newline="", encoding="utf-8") as file,
+        as_user_error(path, OWN_KIND, OWN_ADVICE),
+        open(check_size(path, MAX_OWN), newline="", encoding="utf-8") as file,
     ):
         lines = csv.reader(file)
         header = next(lines, [])
@@ -419,8 +419,8 @@ def row_and_numbers(path, dataset):
     """(row, accuracy in 0..1, latency in ms) in NATS-Bench's file of one cell."""
     last = "ori-test@199" if dataset == "cifar10" else "x-test@199"
     with (
-        reading(path, "cell of NATS-Bench", "unpack the folder again"),
-        bz2.open(small_file(path, MOST_BYTES)) as file,
+        as_user_error(path, "cell of NATS-Bench", "unpack the folder again"),
+        bz2.open(check_size(path, MAX_BYTES)) as file,
     ):
         info = load_plain(file, ALLOWED)["200"]
         seeds = info["dataset_seed"][dataset]
@@ -455,7 +455,7 @@ def official(cells, library, path, dataset, **more):
         **more,
     )
     rows, accuracy, latency_ms = zip(*cells, strict=True)
-    with reading(path, "whole benchmark", "fetch it again"):
+    with as_user_error(path, "whole benchmark", "fetch it again"):
         return Benchmark(by_row(rows, accuracy), by_row(rows, latency_ms), facts)
 
 
@@ -482,7 +482,7 @@ def build_nasbench201(path, dataset, force=False, trust=False):
     allowed += [np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8"))]
     start = time.perf_counter()
     cells = []
-    with reading(path, "NAS-Bench-201 for torch", "if you trust it to run code, add --trust"):
+    with as_user_error(path, "NAS-Bench-201 for torch", "if you trust it to run code, add --trust"):
         with torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=not trust)
         for index, arch in enumerate(content["meta_archs"]):

@@ -3,22 +3,22 @@
 The paper shows one run per reward (5,000 networks, CIFAR-100, T = 17 ms). One published run can be
 unlike ours or not; it can never be "reproduced". These are the rules; no result changes them:
 
-    a number      where does the paper's run fall among our single runs? Its rank p-value is
+    a value       where does the paper's run fall among our single runs? Its rank p-value is
                   p = min(1, 2 (1 + min(#{ours <= paper}, #{ours >= paper})) / (n + 1)),
                   exact if the paper's run and our n are drawn in the same way.
                       compatible     p > 0.05
                       incompatible   p <= 0.05
                       undecided      fewer than 39 runs, for then p cannot fall to 0.05;
                                      or not the paper's 5,000 samples
-    a direction   the proposed reward against MnasNet's, paired by seed, or a rise against 0:
+    a sign        the proposed reward against MnasNet's, paired by seed, or a rise against 0:
                   exact two-sided sign test, without ties.
                       holds          p <= 0.05, and most seeds are on the paper's side
                       opposite       p <= 0.05, and most seeds are on the other side
                       undecided      p > 0.05
                       not testable   in most pairs of searches neither ever settles
 
-Each line has its own 5 %; among twenty lines, one fails by chance. A direction says nothing of
-size; where the paper gives one, the size is a number like any other, on a line of its own.
+Each line has its own 5 %; among twenty lines, one fails by chance. A sign says nothing of size;
+where the paper gives one, the size is a value like any other, on a line of its own.
 
 A search that never settles is *censored*: we know only that it would settle later. It counts as
 `samples`; a difference that involves it is a bound, printed with ">=" or "<="; two such searches
@@ -37,8 +37,8 @@ import numpy as np
 WINDOW = 250  # networks per window of Fig. 7
 SAMPLES = 5000  # networks that the paper draws per reward
 LEVEL = 0.05  # of each test
-MIN_RUNS = 39  # for a number: the smallest n with 2 / (n + 1) <= LEVEL
-MIN_PAIRS = 6  # for a direction: the smallest n with 2 / 2^n <= LEVEL
+MIN_RUNS = 39  # for a value: the smallest n with 2 / (n + 1) <= LEVEL
+MIN_PAIRS = 6  # for a sign: the smallest n with 2 / 2^n <= LEVEL
 PAIR = ("mnasnet", "proposed")  # the rewards that the paper compares
 
 
@@ -57,7 +57,7 @@ def count_under(accuracy, latency_ms, target_ms, low=0.0, high=1.01):
     return ((accuracy >= low) & (accuracy < high) & (latency_ms <= target_ms)).sum(axis=1)
 
 
-def settles_at(accuracy, latency_ms, target_ms):
+def stays_under_from(accuracy, latency_ms, target_ms):
     """After how many networks every window has a mean latency <= T; `samples` if never."""
     samples = latency_ms.shape[1]
     settled = []
@@ -67,7 +67,7 @@ def settles_at(accuracy, latency_ms, target_ms):
     return np.minimum(settled, samples)
 
 
-def first_under(accuracy, latency_ms, target_ms):
+def first_window_under(accuracy, latency_ms, target_ms):
     """After how many networks the first window has a mean latency <= T; `samples` if none."""
     samples = latency_ms.shape[1]
     first = []
@@ -77,7 +77,7 @@ def first_under(accuracy, latency_ms, target_ms):
     return np.array(first)
 
 
-def accuracy_rise(accuracy, latency_ms, target_ms):
+def accuracy_gain(accuracy, latency_ms, target_ms):
     """Mean accuracy of the last window less that of the first, in points."""
     means = window_means(accuracy)  # (seeds, windows)
     return 100 * (means[:, -1] - means[:, 0])
@@ -89,7 +89,8 @@ def accuracy_rise(accuracy, latency_ms, target_ms):
 class Claim(NamedTuple):
     """One thing that the paper reports of both rewards, and how we measure it in our runs."""
 
-    item: str  # where the paper says it
+    id: str  # never changes; texts may
+    figure: str  # where the paper says it
     what: str  # what is measured
     unit: str
     measure: Callable  # (accuracy, latency_ms, target_ms) -> (seeds,)
@@ -103,14 +104,16 @@ class Claim(NamedTuple):
 
 CLAIMS = (
     Claim(
-        item="Fig. 6",
+        id="fig6_under_T",
+        figure="Fig. 6",
         what="networks under T",
         unit="networks",
         measure=count_under,
         comparison="draws more networks under T",
     ),
     Claim(
-        item="Fig. 6",
+        id="fig6_50_60",
+        figure="Fig. 6",
         what="networks of 50-60 % under T",
         unit="networks",
         measure=partial(count_under, low=0.5, high=0.6),
@@ -119,7 +122,8 @@ CLAIMS = (
         size="how many more of 50-60 %",
     ),
     Claim(
-        item="Fig. 6",
+        id="fig6_60_70",
+        figure="Fig. 6",
         what="networks of 60-70 % under T",
         unit="networks",
         measure=partial(count_under, low=0.6, high=0.7),
@@ -128,10 +132,11 @@ CLAIMS = (
         size="how many more of 60-70 %",
     ),
     Claim(
-        item="Fig. 7",
+        id="fig7_stays_under",
+        figure="Fig. 7",
         what="settles at or under T",
         unit="networks",
-        measure=settles_at,
+        measure=stays_under_from,
         paper={"mnasnet": 4750, "proposed": 4000},
         censored=True,
         comparison="settles sooner",
@@ -139,18 +144,20 @@ CLAIMS = (
         sign=-1,
     ),
     Claim(
-        item="Fig. 7",
+        id="fig7_first_under",
+        figure="Fig. 7",
         what="first window under T",
         unit="networks",
-        measure=first_under,
+        measure=first_window_under,
         paper={"mnasnet": 4750, "proposed": 4000},
         censored=True,
     ),
     Claim(
-        item="Fig. 7",
+        id="fig7_accuracy",
+        figure="Fig. 7",
         what="accuracy rises",
         unit="points",
-        measure=accuracy_rise,
+        measure=accuracy_gain,
         rises=True,
     ),
 )
@@ -178,66 +185,66 @@ def sign_test_p(values):
     return min(1.0, 2 * tail)
 
 
-def judge_number(paper, values, bounds, samples):
-    """(p, verdict) of a number of the paper among our runs, values (n,), see `rank_p`."""
+def judge_value(paper, values, bounds, samples):
+    """(p, verdict) of a value of the paper among our runs, values (n,), see `rank_p`."""
     p = rank_p(paper, values, bounds)
     if len(values) < MIN_RUNS or samples != SAMPLES:
         return p, "undecided"
     return p, "compatible" if p > LEVEL else "incompatible"
 
 
-def judge_direction(values):
-    """(p, verdict) of a direction; values (n,) are positive where the paper is right."""
+def judge_sign(values):
+    """(p, verdict) of a sign; values (n,) are positive where the paper is right."""
     p = sign_test_p(values)
     if p > LEVEL:
         return p, "undecided"
     return p, "holds" if np.sum(values > 0) > np.sum(values < 0) else "opposite"
 
 
-def too_small(entry, seeds, samples):
+def too_small(result, seeds, samples):
     """Whether a line is undecided only because there are too few seeds or samples."""
-    if entry["verdict"] != "undecided":
+    if result["verdict"] != "undecided":
         return False
-    if entry["kind"] == "direction":
+    if result["kind"] == "sign":
         return seeds < MIN_PAIRS
     return seeds < MIN_RUNS or samples != SAMPLES
 
 
-# --- The ledger -------------------------------------------------------------------------------
+# --- The results ------------------------------------------------------------------------------
 
 
-def ledger(points, target_ms):
-    """All claims about the rewards in `points`, in the paper's order: a list of dicts, see `entry`.
+def evaluate_claims(points, target_ms):
+    """All claims about the rewards in `points`, in the paper's order: a list of `result`s.
 
     A reward that the paper does not have gets the lines that need no number of the paper."""
     samples = next(iter(points.values()))[0].shape[1]
-    entries = []
+    results = []
     for claim in CLAIMS:
         measured = {name: claim.measure(*points[name], target_ms) for name in points}
         for name in points:
             if name != "random":
-                entries.append(entry_of_reward(claim, name, measured, samples))
+                results.append(result_of_reward(claim, name, measured, samples))
         if claim.comparison and all(name in measured for name in PAIR):
-            entries += entries_of_comparison(claim, measured, samples)
-    return entries
+            results += results_of_comparison(claim, measured, samples)
+    return results
 
 
-def entry_of_reward(claim, name, measured, samples):
+def result_of_reward(claim, name, measured, samples):
     """What the paper says of one reward beside what we measured, {reward: (seeds,)}."""
     values = measured[name]
     never = (values == samples) & claim.censored  # (seeds,)
     bounds = never.astype(int)
     paper = claim.paper.get(name) if claim.paper else None
     if claim.rises:
-        judged = judge_direction(values)
+        judged = judge_sign(values)
     elif paper is not None:
-        judged = judge_number(paper, values, bounds, samples)
+        judged = judge_value(paper, values, bounds, samples)
     else:
         judged = None, "no claim"
-    return entry(
+    return result(
         claim,
         f"{name}: {claim.what}",
-        kind="direction" if claim.rises else "number",
+        kind="sign" if claim.rises else "value",
         reward=name,
         paper=paper,
         judged=judged,
@@ -247,8 +254,8 @@ def entry_of_reward(claim, name, measured, samples):
     )
 
 
-def entries_of_comparison(claim, measured, samples):
-    """The proposed reward against MnasNet's, paired by seed: the direction and, if any, the size.
+def results_of_comparison(claim, measured, samples):
+    """The proposed reward against MnasNet's, paired by seed: the sign and, if any, the size.
 
     `bounds` says of each difference whether it is a bound: 1 at least, -1 at most, 0 neither."""
     mnasnet = measured["mnasnet"]
@@ -260,7 +267,7 @@ def entries_of_comparison(claim, measured, samples):
     testable = either_settles.mean() >= 0.5
 
     def compared(text, kind, paper, judged):
-        return entry(
+        return result(
             claim,
             text,
             kind=kind,
@@ -272,50 +279,62 @@ def entries_of_comparison(claim, measured, samples):
         )
 
     says = f"proposed {claim.comparison}"
-    entries = [compared(says, "direction", None, judge_direction(differences))]
+    results = [compared(says, "sign", None, judge_sign(differences))]
     if claim.size:
         paper = claim.sign * (claim.paper["proposed"] - claim.paper["mnasnet"])
-        judged = judge_number(paper, differences, bounds, samples)
-        entries.append(compared(claim.size, "number", paper, judged))
-    return entries
+        judged = judge_value(paper, differences, bounds, samples)
+        results.append(compared(claim.size, "value", paper, judged))
+    return results
 
 
-def entry(claim, text, kind, reward, paper, judged, values, bounds, random=None):
-    """One line of the ledger, as plain data for summary.json.
+def result(claim, text, kind, reward, paper, judged, values, bounds, random=None):
+    """One claim beside our runs, as plain data for summary.json; `key` names it.
 
-    kind       "number" or "direction", which says how it was judged
-    reward     whose line it is; None for a comparison
-    paper      the paper's number; None if it gives none
-    ours       the median of our runs, values (n,); None if there are none
-    bound      ">=" or "<=" if that median is a bound only, because some runs never settle
-    low, high  the 95 % range of our single runs
-    p          of the test in `verdict`
-    random     the median of random search
-    never      how many of the runs are bounds, because a search never settles"""
-    ours = low = high = None
-    bound = ""
+    id          of the claim, in CLAIMS
+    reward      which the claim is about; None for a comparison
+    kind        "value" or "sign", which says how it was judged
+    paper       the paper's number; None if it gives none
+    median      of our runs, values (n,), and min and max; None if there are none
+    censoring   ">=" or "<=" if the median is a bound only, because some runs never settle
+    n_censored  how many of the runs are bounds
+    p           of the test in `verdict`
+    random      the median of random search"""
+    median = smallest = largest = None
+    censoring = ""
     if len(values):
-        ours = float(np.median(values))
-        low, high = np.quantile(values, [0.025, 0.975]).tolist()
-        if np.median(np.where(bounds > 0, np.inf, values)) > ours:
-            bound = ">="
-        elif np.median(np.where(bounds < 0, -np.inf, values)) < ours:
-            bound = "<="
+        median = float(np.median(values))
+        smallest = float(np.min(values))
+        largest = float(np.max(values))
+        if np.median(np.where(bounds > 0, np.inf, values)) > median:
+            censoring = ">="
+        elif np.median(np.where(bounds < 0, -np.inf, values)) < median:
+            censoring = "<="
     p, verdict = judged
     return dict(
-        item=claim.item,
-        claim=text,
+        id=claim.id,
+        figure=claim.figure,
+        text=text,
         kind=kind,
         reward=reward,
         unit=claim.unit,
         paper=paper,
-        ours=ours,
-        bound=bound,
-        low=low,
-        high=high,
+        median=median,
+        min=smallest,
+        max=largest,
+        censoring=censoring,
+        n_censored=int(np.sum(bounds != 0)),
         p=p,
         random=random,
         verdict=verdict,
-        never=int(np.sum(bounds != 0)),
         per_seed=values.tolist(),
     )
+
+
+def key(result):
+    """A result's name in tables: fig6_50_60.mnasnet; fig6_50_60.sign and .value for comparisons."""
+    return f"{result['id']}.{result['reward'] or result['kind']}"
+
+
+def range_95(values):
+    """The 2.5 % and the 97.5 % quantile of single runs, values (n,)."""
+    return np.quantile(values, [0.025, 0.975]).tolist()

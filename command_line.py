@@ -2,8 +2,8 @@
 
 run(command, argv)                 the exit code; one line on stderr for whatever goes wrong
 progress(done, total, seconds)     a bar on stderr, cleared by clear_progress()
-reading(path, kind, advice)        with: whatever a damaged file raises becomes one line
-whole_files(folder)                with: files appear in `folder` together, at the end
+as_user_error(path, kind, advice)        with: whatever a damaged file raises becomes one line
+atomic_output(folder)                with: files appear in `folder` together, at the end
 leave_signals_to_the_parent()      what a worker process does first
 memory_gb()                        how much memory this machine has"""
 
@@ -154,7 +154,7 @@ def clear_progress():
 
 
 @contextlib.contextmanager
-def reading(path, kind, advice):
+def as_user_error(path, kind, advice):
     """Turn whatever goes wrong inside into one UserError: "<path>: not a <kind> (why); <advice>".
 
     For a damaged file can raise nearly anything."""
@@ -168,7 +168,7 @@ def reading(path, kind, advice):
         raise UserError(f"{path}: not a {kind} ({first_line}); {advice}") from None
 
 
-def small_file(path, most_bytes):
+def check_size(path, most_bytes):
     """`path`, or ValueError unless it is a file, for a pipe can wait for ever, and that small."""
     if not Path(path).is_file():
         raise ValueError("it is not a file, or not there")
@@ -178,7 +178,7 @@ def small_file(path, most_bytes):
 
 
 @contextlib.contextmanager
-def whole_files(folder):
+def atomic_output(folder):
     """Yield an empty temporary folder; what was written there moves to `folder` at the end.
 
     On an error, Ctrl-C or kill on the way, `folder` keeps what it had. Raises UserError, OSError.

@@ -127,12 +127,12 @@ class Controller:
         x, h, c, tanh_c = self.x, self.h, self.c, self.tanh_c
         gates, logits, a = self.gates, self.logits, self.a
         for t in range(S):
-            gates[:, t] = times(x[:, t], self.W)  # z = x W
+            gates[:, t] = batched_vecmat(x[:, t], self.W)  # z = x W
             i, f, g, o = self._activate(gates[:, t])  # (N, H) each
             c[:, t + 1] = f * c[:, t] + i * g  # c' = f c + i g
             tanh_c[:, t] = np.tanh(c[:, t + 1])
             h[:, t + 1] = o * tanh_c[:, t]  # h' = o tanh(c')
-            logits[:, t] = times(x[:, t + 1, V:], self.Wo)  # logits = [h', 1] Wo
+            logits[:, t] = batched_vecmat(x[:, t + 1, V:], self.Wo)  # logits = [h', 1] Wo
             a[:, t] = (logits[:, t] + noise[:, t]).argmax(axis=1)
             x[:, t + 1, :V] = self.one_hot[a[:, t]]
         return a
@@ -159,8 +159,8 @@ class Controller:
 
         # logits = [h', 1] Wo, all steps at once
         h1 = x[:, 1:, V:]  # (N, S, H+1)
-        np.matmul(transposed(h1), dlogits, out=self.dWo)
-        dh_out = dlogits @ transposed(self.Wo[:, :-1])  # (N, S, H)
+        np.matmul(transpose(h1), dlogits, out=self.dWo)
+        dh_out = dlogits @ transpose(self.Wo[:, :-1])  # (N, S, H)
 
         # Local derivatives, all steps at once: dz = J dc for i, f, g; dz = Jo dh; dc += Jc dh
         i, f, g, o = self._split(self.gates)  # (N, S, H) each
@@ -171,12 +171,12 @@ class Controller:
         Jc = o * (1 - tanh_c * tanh_c)
 
         dzi, dzf, dzg, dzo = self._split(dz)  # (N, S, H) each
-        Wh_T = transposed(self.W[:, V:-1])  # (N, 4H, H)
+        Wh_T = transpose(self.W[:, V:-1])  # (N, 4H, H)
         dc = 0.0
         for t in reversed(range(S)):
             dh = dh_out[:, t]  # (N, H): h' feeds the logits,
             if t + 1 < S:  # and the next step: z = x W with x = [one-hot, h', 1]
-                dh = dh + times(dz[:, t + 1], Wh_T)
+                dh = dh + batched_vecmat(dz[:, t + 1], Wh_T)
                 dc = dc * f[:, t + 1]  # the conveyor belt: c' feeds the next step's f c
             dc = dc + Jc[:, t] * dh  # (N, H)
             dzi[:, t] = Ji[:, t] * dc
@@ -185,7 +185,7 @@ class Controller:
             dzo[:, t] = Jo[:, t] * dh
 
         # z = x W, all steps at once
-        np.matmul(transposed(x[:, :-1]), dz, out=self.dW)
+        np.matmul(transpose(x[:, :-1]), dz, out=self.dW)
         return self.grad
 
     # --- the whole policy ---------------------------------------------------------------------
@@ -216,12 +216,12 @@ class Controller:
         return np.exp(log_p.ravel())
 
 
-def times(x, W):
+def batched_vecmat(x, W):
     """x W, one small product per run: (N, X) and (N, X, Y) -> (N, Y)."""
     return (x[:, None] @ W)[:, 0]
 
 
-def transposed(M):
+def transpose(M):
     """M^T, run by run: (N, X, Y) -> (N, Y, X), a view."""
     return M.swapaxes(1, 2)
 
@@ -289,10 +289,10 @@ class Reinforce:
         self.baseline_decay = baseline_decay
         self.baseline = None  # b (N,), from the first reward on
 
-    def search(self, pay, samples):
+    def search(self, reward_tables, samples):
         """Draw `samples` cells per run, learning from each; returns rows (N, samples).
 
-        pay (N, 15625): R of each cell, by row, for each run."""
+        reward_tables (N, 15625): R of each cell, by row, for each run."""
         N = len(self.rngs)
         rows = np.empty((N, samples), np.int32)
         noise = [rng.gumbel(size=(samples, S, K)) for rng in self.rngs]
@@ -300,7 +300,7 @@ class Reinforce:
         for n in range(samples):
             cells = self.controller.sample(noise[n])
             rows[:, n] = cell_to_row(cells)
-            self.learn(pay[np.arange(N), rows[:, n]])
+            self.learn(reward_tables[np.arange(N), rows[:, n]])
         return rows
 
     def learn(self, R):

@@ -132,7 +132,7 @@ def forward(noise, Wx, Wh, b, Wo, bo, h_start=0.0, c_start=0.0):
     )
 
 
-def forcing(cell):
+def teacher_forcing_noise(cell):
     """Noise (..., S, K) with which any controller chooses this cell (..., S)."""
     return np.where(np.eye(K)[cell] == 1, np.inf, 0.0)
 
@@ -250,12 +250,14 @@ class Reinforce:
         self.baseline_decay = baseline_decay
         self.baseline = None  # b, from the first reward on
 
-    def search(self, pay, samples):
-        """Draw `samples` cells and learn from each; pay (15625,) is R by row. Returns the rows."""
+    def search(self, reward_table, samples):
+        """Draw `samples` cells and learn from each; returns the rows.
+
+        reward_table (15625,): R of every cell, by row."""
         rows = []
         for _ in range(samples):
             row = cell_to_row(self.sample())
-            self.learn(pay[row])
+            self.learn(reward_table[row])
             rows.append(row)
         return rows
 
@@ -317,7 +319,7 @@ ROW = (
 )
 
 
-def lesson():
+def first_updates():
     """The text that this script prints: the numbers of three updates, and what each means."""
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     search = Reinforce(seed=0, **LESSON)
@@ -343,7 +345,7 @@ def one_update(search, benchmark):
     R = proposed(accuracy, latency_ms)
     before = log_probability(**search.tensors)
     search.learn(R)
-    after = log_probability(**forward(forcing(cell), **search.weights))
+    after = log_probability(**forward(teacher_forcing_noise(cell), **search.weights))
     return dict(
         cell=" ".join(SHORT[k] for k in cell),
         accuracy=accuracy,
@@ -376,11 +378,11 @@ def in_columns(values, form):
     return "".join(format(value, form) for value in values)
 
 
-def teach(argv):
+def main(argv):
     """The command: prints the lesson. Raises UserError."""
     command_line.Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
-    print(lesson(), end="")
+    print(first_updates(), end="")
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(teach, sys.argv[1:]))
+    sys.exit(command_line.run(main, sys.argv[1:]))

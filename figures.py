@@ -12,7 +12,7 @@ more), and no text is smaller than 1/40 of their height, so that the back row ca
 Accuracy is drawn in percent.
 
     runs      nas_search.Runs
-    entries   what claims.ledger says of them: a list of dicts
+    entries   what claims.evaluate_claims says of them: a list of dicts
     rewards   {name: function(accuracy (n,), latency_ms (n,), target_ms) -> R (n,)}
     colours   {reward or "random": its colour}
     ms        latencies in ms, of a curve or of cells
@@ -21,7 +21,6 @@ Left out: pyplot, but for the window. `Figure` needs no display, and starts fast
 
 import contextlib
 import math
-import re
 import sys
 import warnings
 from functools import partial
@@ -35,7 +34,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.widgets import RadioButtons, Slider
 
 import nas_benchmark
-from claims import PAIR, SAMPLES, WINDOW, window_means
+from claims import PAIR, SAMPLES, WINDOW, range_95, window_means
 from command_line import Parser, UserError, run
 from nas_benchmark import EDGES, N_CELLS, OPERATIONS, cell_to_row
 from nas_reward import (
@@ -298,7 +297,8 @@ def label_pair(axes, case, accuracy, ms, R):
 
 # --- Fig. 6: how many networks of each accuracy and latency -----------------------------------
 
-MOST_ROWS = 22  # that can be read
+MAX_BINS = 22  # of latency, that can be read
+BANDS = {"fig6_50_60": 50, "fig6_60_70": 60}  # claim -> the lower edge of its box, in %
 
 
 def fig6(path, runs, entries):
@@ -307,7 +307,7 @@ def fig6(path, runs, entries):
     A row holds latencies of one floor(ms): 16 means 16.00 to 16.99. The boxes are the paper's
     counts, at or under T."""
     problem = runs.problem
-    colours = palette(problem.pay)
+    colours = palette(problem.reward_tables)
     counts, row_edges, column_edges = count_networks(runs)
     most = max(table.max() for table in counts.values())
     boxes = paper_boxes(entries)
@@ -321,13 +321,13 @@ def fig6(path, runs, entries):
         for axes, (name, table) in zip(panels, counts.items(), strict=True):
             draw_counts(axes, table, most, row_edges, column_edges)
             for low, (paper, ours) in boxes.get(name, {}).items():
-                draw_box(axes, low, row_edges[0], problem.target_ms, colours[name])
+                outline_bins(axes, low, row_edges[0], problem.target_ms, colours[name])
                 write_below(axes, low + 5, paper, ours, colours[name])
             axes.set_title(name, color=colours[name])
             axes.set_xticks(column_edges[:-1] + 5, column_labels(column_edges))
             axes.tick_params(length=0)
             mark_target_across(axes, problem.target_ms)
-        panels[0].set_yticks(middles(row_edges), row_labels(row_edges))
+        panels[0].set_yticks(centres(row_edges), row_labels(row_edges))
         panels[0].set_ylabel("latency (ms)")
         write_below(panels[0], column_edges[0], "paper ", "ours ", "black", ha="right")
         panels[0].figure.supxlabel("accuracy (%)", y=0.03, fontsize=18)
@@ -343,7 +343,7 @@ def count_networks(runs):
     accuracy = np.maximum(table.accuracy, column_edges[0] / 100)
     lowest = np.floor(table.latency_ms.min())
     width = table.latency_ms.max() - lowest
-    step = max(1, int(np.ceil(width / MOST_ROWS)))
+    step = max(1, int(np.ceil(width / MAX_BINS)))
     row_edges = lowest + step * np.arange(width // step + 2)
     counts = {}
     for name, rows in runs.rows.items():
@@ -361,11 +361,10 @@ def paper_boxes(entries):
     """{reward or "random": {low: (the paper's count, the median of ours)}}, both as text."""
     boxes = {}
     for e in entries:
-        band = re.search(r"networks of (\d+)-\d+ % under T", e["claim"])
-        if band and e["reward"]:
-            low = int(band[1])
+        low = BANDS.get(e["id"])
+        if low and e["reward"]:
             paper = "-" if e["paper"] is None else f"{e['paper']:,}"
-            boxes.setdefault(e["reward"], {})[low] = (paper, f"{e['ours']:,.4g}")
+            boxes.setdefault(e["reward"], {})[low] = (paper, f"{e['median']:,.4g}")
             boxes.setdefault("random", {})[low] = ("-", f"{e['random']:,.4g}")
     return boxes
 
@@ -375,7 +374,7 @@ def draw_counts(axes, table, most, row_edges, column_edges):
     shade = np.sqrt(table)
     darkest = np.sqrt(most)
     axes.pcolormesh(column_edges, row_edges, shade, cmap="Greys", vmin=0, vmax=darkest)
-    rows = middles(row_edges)
+    rows = centres(row_edges)
     for row, column in zip(*np.nonzero(np.round(table)), strict=True):
         axes.text(
             column_edges[column] + 5,
@@ -387,7 +386,7 @@ def draw_counts(axes, table, most, row_edges, column_edges):
         )
 
 
-def draw_box(axes, low, bottom, target_ms, colour):
+def outline_bins(axes, low, bottom, target_ms, colour):
     """Outline accuracies from `low` to low + 10, from the lowest row up to T."""
     right = low + 10
     x = (low, low, right, right, low)
@@ -402,7 +401,7 @@ def write_below(axes, x, paper, ours, colour, ha="center"):
         axes.text(x, y, text, transform=below, color=colour, ha=ha, va="top", weight="bold")
 
 
-def middles(edges):
+def centres(edges):
     return (edges[:-1] + edges[1:]) / 2
 
 
@@ -427,7 +426,7 @@ def fig7(path, runs, entries):
 
     A window is drawn as long as it is: a step from its first network to its last."""
     problem = runs.problem
-    colours = palette(problem.pay)
+    colours = palette(problem.reward_tables)
     seeds, samples = runs.rows["random"].shape
     edges = np.minimum(WINDOW * np.arange(np.ceil(samples / WINDOW) + 1), samples)
     title = (
@@ -463,7 +462,7 @@ def draw_windows(axes, edges, means, colour, name):
 def mark_settling(axes, entries, target_ms, colours):
     """A triangle on the line of T where the paper says that a reward's mean stays under it."""
     for e in entries:
-        if e["reward"] in PAIR and "settles at" in e["claim"]:
+        if e["reward"] in PAIR and e["id"] == "fig7_stays_under":
             axes.plot(
                 e["paper"],
                 target_ms,
@@ -488,7 +487,7 @@ def claims_picture(path, entries, source):
         groups.setdefault(e["unit"], []).append(e)
     sizes = [len(group) + 0.5 for group in groups.values()]
     size = (16, max(9, 2.16 + 0.36 * len(entries)))
-    longest = max(len(e["claim"]) for e in entries)
+    longest = max(len(e["text"]) for e in entries)
     left = 0.02 + 0.0085 * longest  # a letter takes less than 1/117 of the width
     margins = dict(left=left, right=0.86, top=0.89, bottom=0.13, hspace=0.25)
     runs = len(entries[0]["per_seed"])
@@ -499,7 +498,7 @@ def claims_picture(path, entries, source):
             axes.axvline(0, color="black", lw=1)
             for y, e in enumerate(group):
                 draw_claim(axes, y, e, colours[e["reward"]])
-            axes.set_yticks(range(len(group)), [e["claim"] for e in group])
+            axes.set_yticks(range(len(group)), [e["text"] for e in group])
             for label, e in zip(axes.get_yticklabels(), group, strict=True):
                 label.set_color(colours[e["reward"]])
             axes.tick_params(axis="y", length=0)
@@ -533,8 +532,8 @@ def claim_legend():
 
 def draw_claim(axes, y, e, colour):
     """One row: 95 % range and median of our runs, the paper's number, the verdict."""
-    if e["ours"] is not None:
-        axes.plot([e["low"], e["high"]], [y, y], color=colour, lw=8, alpha=0.4)
+    if e["median"] is not None:
+        axes.plot(range_95(e["per_seed"]), [y, y], color=colour, lw=8, alpha=0.4)
         axes.plot(
             e["per_seed"],
             np.full(len(e["per_seed"]), y),
@@ -543,7 +542,7 @@ def draw_claim(axes, y, e, colour):
             ms=14,
             mew=1,
         )
-        axes.plot(e["ours"], y, MARKERS[e["bound"]], color=colour, ms=12)
+        axes.plot(e["median"], y, MARKERS[e["censoring"]], color=colour, ms=12)
     if e["random"] is not None:
         axes.plot(e["random"], y, "x", color=GREY, ms=11, mew=3)
     if e["paper"] is not None:
@@ -563,7 +562,7 @@ def draw_claim(axes, y, e, colour):
 # --- The landscape ----------------------------------------------------------------------------
 
 AREA = 12_000  # in square points, of a dot whose cell has probability 1
-LEAST = 0.25  # this share of cells, the least accurate, lies below the pictures
+HIDDEN_SHARE = 0.25  # this share of cells, the least accurate, lies below the pictures
 
 
 def draw_cells(axes, benchmark):
@@ -592,7 +591,7 @@ def pareto_front(benchmark):
 
 def least_accuracy(benchmark):
     """The accuracy at the bottom of the pictures."""
-    return np.quantile(benchmark.accuracy, LEAST)
+    return np.quantile(benchmark.accuracy, HIDDEN_SHARE)
 
 
 def limits(benchmark):
@@ -611,7 +610,7 @@ def draw_landscape(axes, problem, levels, name, colour):
     x, y = limits(problem.benchmark)
     ms, percent, R = reward_on_grid(problem, name)
     axes.contour(ms, percent, R, levels, colors=colour, linewidths=1.5)
-    best = problem.pay[name].max()
+    best = problem.reward_tables[name].max()
     axes.contour(ms, percent, R, [best], colors=colour, linewidths=4.5)
     for level in levels:
         if R[0, 0] < level < R[-1, 0]:  # write it where its line begins
@@ -648,13 +647,15 @@ def reward_on_grid(problem, name):
 def levels_of(problem):
     """Rewards whose lines are drawn, the same for all rewards, so that panels compare."""
     seen = problem.benchmark.accuracy >= least_accuracy(problem.benchmark)
-    pay = [pay[seen] for pay in problem.pay.values()]
-    return MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(np.min(pay), np.max(pay))
+    seen_rewards = [table[seen] for table in problem.reward_tables.values()]
+    return MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(
+        np.min(seen_rewards), np.max(seen_rewards)
+    )
 
 
 def mark_optimum(axes, problem, name, colour):
     """A star on the reward's best cell of all."""
-    row = np.argmax(problem.pay[name])
+    row = np.argmax(problem.reward_tables[name])
     axes.plot(
         problem.benchmark.latency_ms[row],
         100 * problem.benchmark.accuracy[row],
@@ -671,14 +672,14 @@ def mark_optimum(axes, problem, name, colour):
 def landscape(path, runs):
     """All cells, and per reward: lines of equal reward, its optimum, where its searches ended."""
     problem = runs.problem
-    colours = palette(problem.pay)
+    colours = palette(problem.reward_tables)
     points = runs.points()
     levels = levels_of(problem)
     title = f"All cells, and lines of equal reward, on {problem.benchmark.name}"
     margins = dict(bottom=0.19)
-    columns = len(problem.pay)
+    columns = len(problem.reward_tables)
     with picture(path, title, columns=columns, margins=margins) as [panels]:
-        for axes, name in zip(panels, problem.pay, strict=True):
+        for axes, name in zip(panels, problem.reward_tables, strict=True):
             draw_landscape(axes, problem, levels, name, colours[name])
             accuracy, latency_ms = points[name]
             axes.plot(
@@ -706,14 +707,14 @@ def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMET
     from matplotlib.animation import PillowWriter  # here, for it is slow to import
 
     writer = PillowWriter(fps=3)
-    colours = palette(problem.pay)
+    colours = palette(problem.reward_tables)
     levels = levels_of(problem)
-    history = {name: [] for name in problem.pay}
+    history = {name: [] for name in problem.reward_tables}
     with (
-        canvas("", columns=len(problem.pay), margins=dict(bottom=0.19)) as [panels],
+        canvas("", columns=len(problem.reward_tables), margins=dict(bottom=0.19)) as [panels],
         writer.saving(panels[0].figure, path, dpi=60),
     ):
-        for axes, name in zip(panels, problem.pay, strict=True):
+        for axes, name in zip(panels, problem.reward_tables, strict=True):
             draw_landscape(axes, problem, levels, name, colours[name])
         panels[0].set_ylabel("accuracy (%)")
         panels[0].figure.supxlabel(WHAT_MOVES, y=0.03, fontsize=18)
@@ -722,7 +723,7 @@ def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMET
             title = f"The policies after {drawn:,} networks, on {problem.benchmark.name}"
             panels[0].figure.suptitle(title, y=0.97)
             artists = []
-            for axes, name in zip(panels, problem.pay, strict=True):
+            for axes, name in zip(panels, problem.reward_tables, strict=True):
                 history[name].append(p[name])
                 artists += draw_policy(axes, problem.benchmark, history[name], colours[name])
             for _ in range(5 if drawn == samples else 1):  # a pause at the end
@@ -808,17 +809,17 @@ def draw_edge(axes, text, start, end, operation):
 def draw_loop(path):
     """The loop of reinforcement learning: controller, benchmark, reward, and back."""
     with drawing(path, f"One step of a search, done {SAMPLES:,} times") as axes:
-        draw_room(axes, (3.2, 4.2), "controller", "who chooses:\nan LSTM")
-        draw_room(
+        draw_box(axes, (3.2, 4.2), "controller", "who chooses:\nan LSTM")
+        draw_box(
             axes,
             (12.8, 6.2),
             "benchmark",
             f"what exists:\na table of {N_CELLS:,} cells",
         )
-        draw_room(axes, (12.8, 2.2), "reward", "what is good:\nEq. 3 or Eq. 5")
-        draw_way(axes, (5.6, 4.9), (10.4, 6.2), (7.6, 6.3), "a cell:\n6 operations")
-        draw_way(axes, (12.8, 4.9), (12.8, 3.5), (14.2, 4.2), "accuracy,\nlatency")
-        draw_way(
+        draw_box(axes, (12.8, 2.2), "reward", "what is good:\nEq. 3 or Eq. 5")
+        draw_arrow(axes, (5.6, 4.9), (10.4, 6.2), (7.6, 6.3), "a cell:\n6 operations")
+        draw_arrow(axes, (12.8, 4.9), (12.8, 3.5), (14.2, 4.2), "accuracy,\nlatency")
+        draw_arrow(
             axes,
             (10.4, 2.2),
             (5.6, 3.5),
@@ -827,7 +828,7 @@ def draw_loop(path):
         )
 
 
-def draw_room(axes, middle, name, text):
+def draw_box(axes, middle, name, text):
     """A box with a name and what it stands for."""
     x, y = middle
     box = FancyBboxPatch((x - 2, y - 0.95), 4, 1.9, boxstyle="round", fc=NODE_COLOUR, lw=2)
@@ -836,7 +837,7 @@ def draw_room(axes, middle, name, text):
     axes.text(x, y - 0.35, text, ha="center", va="center", fontsize=22)
 
 
-def draw_way(axes, start, end, at, text):
+def draw_arrow(axes, start, end, at, text):
     """An arrow, and at its side what goes along it."""
     axes.annotate("", end, start, arrowprops=ARROW)
     axes.text(*at, text, ha="center", va="center", fontsize=22)
@@ -933,15 +934,15 @@ class Explorer:
         mark_target_upright(axes, target_ms, at=0.06)
         axes.set(xlim=x, ylim=y, xlabel="latency (ms)")
         try:
-            pay = reward(self.benchmark.accuracy, self.benchmark.latency_ms, target_ms)
+            R = reward(self.benchmark.accuracy, self.benchmark.latency_ms, target_ms)
         except ValueError as refusal:
             axes.set_title(str(refusal).replace(": ", ":\n"), color=colour)
             return
-        best = np.argmax(pay)
+        best = np.argmax(R)
         percent = 100 * self.benchmark.accuracy[best]
         best_ms = self.benchmark.latency_ms[best]
         ms = np.linspace(*x, 300)
-        axes.plot(ms, 100 * equal_reward(reward, pay[best], ms, target_ms), color=colour)
+        axes.plot(ms, 100 * equal_reward(reward, R[best], ms, target_ms), color=colour)
         axes.plot(best_ms, percent, "*", ms=28, color=colour, mec="black", zorder=4)
         axes.set_title(f"{name}: best is {percent:.1f} % at {best_ms:.1f} ms", color=colour)
 

@@ -41,7 +41,7 @@ from pathlib import Path
 
 import numpy as np
 
-from command_line import reading, small_file, whole_files
+from command_line import as_user_error, atomic_output, check_size
 
 # --- The search space -------------------------------------------------------------------------
 
@@ -89,11 +89,11 @@ def live_edges(cells):
 DATA = Path(__file__).resolve().parent / "data"
 SURROGATE = DATA / "nasbench201_cifar100_surrogate.pkl"  # ships with the project
 OFFICIAL = DATA / "nasbench201_cifar100.pkl"  # the user's own
-LEAST_MS = 1e-4  # beyond is not plausible: the public tables have 0.003 to 99 ms
-MOST_MS = 1e6
-MOST_FACTS = 50  # in a provenance
-MOST_LETTERS = 300  # in a fact
-MOST_IN_NAME = 80  # which is a title in figures
+MIN_MS = 1e-4  # beyond is not plausible: the public tables have 0.003 to 99 ms
+MAX_MS = 1e6
+MAX_FACTS = 50  # in a provenance
+MAX_CHARS = 300  # in a fact
+MAX_NAME = 80  # which is a title in figures
 PROVENANCE = (
     "name",
     "source",
@@ -129,14 +129,14 @@ class Benchmark:
         least, median, most = np.quantile(self.latency_ms, [0, 0.5, 1])
         if median < 0.5:
             raise ValueError(f"the median latency is {median:g} ms; was it seconds?")
-        if least < LEAST_MS or most > MOST_MS:
-            limits = f"{LEAST_MS:g}..{MOST_MS:,.0f}"
+        if least < MIN_MS or most > MAX_MS:
+            limits = f"{MIN_MS:g}..{MAX_MS:,.0f}"
             raise ValueError(f"latency_ms must lie in {limits}, not {least:g}..{most:g}")
         check_provenance(self.provenance)
         if not set(PROVENANCE) <= set(self.provenance):
             raise ValueError(f"its provenance lacks one of {', '.join(PROVENANCE)}")
-        if type(self.name) is not str or len(self.name) > MOST_IN_NAME:
-            raise ValueError(f"its name is not a text of at most {MOST_IN_NAME} letters")
+        if type(self.name) is not str or len(self.name) > MAX_NAME:
+            raise ValueError(f"its name is not a text of at most {MAX_NAME} letters")
 
     @property
     def name(self):
@@ -170,8 +170,8 @@ def check_provenance(facts, nested=False):
     """ValueError unless `facts` is a dict of short, printable texts and of finite numbers.
 
     A value may itself be such a dict, but no deeper."""
-    if type(facts) is not dict or len(facts) > MOST_FACTS:
-        raise ValueError(f"its provenance is not a dict of at most {MOST_FACTS} entries")
+    if type(facts) is not dict or len(facts) > MAX_FACTS:
+        raise ValueError(f"its provenance is not a dict of at most {MAX_FACTS} entries")
     for key, value in facts.items():
         if type(value) is dict and not nested:
             check_provenance(value, nested=True)
@@ -183,7 +183,7 @@ def check_provenance(facts, nested=False):
 def can_be_shown(value):
     """Whether `value` is a short, printable text, a finite number, or None."""
     if type(value) is str:
-        return value.isprintable() and len(value) <= MOST_LETTERS
+        return value.isprintable() and len(value) <= MAX_CHARS
     if type(value) is float:
         return math.isfinite(value)
     return value is None or type(value) in (int, bool)
@@ -197,8 +197,8 @@ def load(path=None):
         path = OFFICIAL if OFFICIAL.exists() else SURROGATE
     path = Path(path)
     with (
-        reading(path, "benchmark file", "make it anew with build_benchmark.py"),
-        open(small_file(path, MOST_BYTES), "rb") as file,
+        as_user_error(path, "benchmark file", "make it anew with build_benchmark.py"),
+        open(check_size(path, MAX_BYTES), "rb") as file,
     ):
         return Benchmark(**load_plain(file))
 
@@ -211,13 +211,13 @@ def save(benchmark, path):
         provenance=benchmark.provenance,
     )
     Benchmark(**content)  # ValueError if it was changed for the worse
-    with whole_files(Path(path).parent) as folder:
+    with atomic_output(Path(path).parent) as folder:
         (folder / Path(path).name).write_bytes(pickle.dumps(content, protocol=4))
 
 
 # --- Pickles that cannot run code -------------------------------------------------------------
 
-MOST_BYTES = 1_000_000  # of a pickle; ours have 0.3 MB
+MAX_BYTES = 1_000_000  # of a pickle; ours have 0.3 MB
 # The opcodes of dict, list, str, bool, int, float and None.
 PLAIN = """
     PROTO FRAME STOP MARK MEMOIZE BINPUT BINGET EMPTY_DICT SETITEM SETITEMS EMPTY_LIST
@@ -250,9 +250,9 @@ def load_plain(file, allowed=()):
     The pickle's instructions are inspected before any is executed: some run code, others allocate
     gigabytes.
     What is built can refer to itself: check the type of each part before you go into it."""
-    content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
+    content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
     known = set((PLAIN + CALLS if allowed else PLAIN).split())
     for opcode, _, _ in pickletools.genops(content):
         if opcode.name not in known:

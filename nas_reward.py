@@ -330,7 +330,7 @@ REWARDS = {  # for --rewards
 }
 
 
-def report(argv):
+def main(argv):
     """The command: prints Table 1 and what the text says. Raises UserError."""
     command_line.Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
     print("Table 1: rewards as printed in the paper, beside the formula (T = 17 ms)\n")
@@ -340,4 +340,4 @@ def report(argv):
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(report, sys.argv[1:]))
+    sys.exit(command_line.run(main, sys.argv[1:]))

@@ -48,11 +48,11 @@ HYPERPARAMETERS = dict(
 class Problem:
     """A benchmark, a target T, and what each reward pays for each cell.
 
-    rewards   names of nas_reward.REWARDS, or a dict {name: function} of your own, where
-              function(accuracy (n,), latency_ms (n,), target_ms) returns R (n,)
+    rewards         names of nas_reward.REWARDS, or a dict {name: function} of your own, where
+                    function(accuracy (n,), latency_ms (n,), target_ms) returns R (n,)
 
-    under     (15625,) booleans: LAT <= T
-    pay       {reward: (15625,)}: R of every cell, by row, in the order of `rewards`"""
+    under           (15625,) booleans: LAT <= T
+    reward_tables   {reward: (15625,)}: R of every cell, by row, in the order of `rewards`"""
 
     def __init__(self, benchmark, rewards, target_ms):
         if not isinstance(rewards, dict):
@@ -61,7 +61,7 @@ class Problem:
         self.benchmark = benchmark
         self.target_ms = target_ms
         self.under = benchmark.latency_ms <= target_ms
-        self.pay = {
+        self.reward_tables = {
             name: reward(benchmark.accuracy, benchmark.latency_ms, target_ms)
             for name, reward in rewards.items()
         }
@@ -89,8 +89,8 @@ class Problem:
     def optima(self):
         """Facts of the most accurate cell with LAT <= T, and of each reward's best cell of all."""
         optima = {"best_under_T": self.best_under_target(np.arange(N_CELLS))}
-        for name, pay in self.pay.items():
-            optima[name] = self.facts(np.argmax(pay)) | {"reward": float(pay.max())}
+        for name, table in self.reward_tables.items():
+            optima[name] = self.facts(np.argmax(table)) | {"reward": float(table.max())}
         return optima
 
 
@@ -140,10 +140,10 @@ class Runs:
         best = {}
         for name, drawn in self.rows.items():  # drawn (seeds, samples)
             best[name] = self.problem.best_under_target(drawn.ravel())
-            if best[name] and name in self.problem.pay:
-                pay = self.problem.pay[name]
-                reached = pay[drawn].max(axis=1)  # (seeds,)
-                best[name]["reward_regret"] = float(pay.max() - np.median(reached))
+            if best[name] and name in self.problem.reward_tables:
+                table = self.problem.reward_tables[name]
+                reached = table[drawn].max(axis=1)  # (seeds,)
+                best[name]["reward_regret"] = float(table.max() - np.median(reached))
         return best
 
 
@@ -166,11 +166,11 @@ def run_searches(
     samples=SAMPLES,
     workers=CORES,
     hyperparameters=HYPERPARAMETERS,
-    watch=None,
+    on_window=None,
 ):
     """Search with every reward and seed, and draw as many networks at random: returns Runs.
 
-    watch(rows, end), if given, is called after each window, with `rows` {reward or "random":
+    on_window(rows, end), if given, is called after each window, with `rows` {reward or "random":
     (seeds, 250)} and `end`, the number of networks drawn so far. Raises UserError."""
     seeds = [int(seed) for seed in seeds]
     random = np.stack([random_search(seed, samples) for seed in seeds])  # (seeds, samples)
@@ -181,7 +181,7 @@ def run_searches(
             rows=concatenate([share.rows for share in shares], axis=0),
             expected={
                 name: concatenate([share.expected[name] for share in shares], axis=0)
-                for name in problem.pay
+                for name in problem.reward_tables
             },
             seconds=added([share.seconds for share in shares]),
         )
@@ -189,15 +189,15 @@ def run_searches(
         end = min(start + WINDOW, samples)
         window.rows["random"] = random[:, start:end]
         finished.append(window)
-        if watch:
-            watch(window.rows, end)
+        if on_window:
+            on_window(window.rows, end)
     return Runs(
         problem,
         seeds,
         rows=concatenate([window.rows for window in finished], axis=1),
         expected={
             name: concatenate([window.expected[name] for window in finished], axis=1)
-            for name in problem.pay
+            for name in problem.reward_tables
         },
         seconds=added([window.seconds for window in finished]),
     )
@@ -213,41 +213,44 @@ def windows(problem, seeds, samples, hyperparameters):
     """Search with all rewards and these seeds; yields a Window each 250 networks.
 
     The runs are reward 0 with all seeds, then reward 1 with all seeds, and so on."""
-    pay = np.stack(list(problem.pay.values()))  # (rewards, 15625)
-    pay = np.repeat(pay, len(seeds), axis=0)  # (runs, 15625)
-    seed_of_run = list(seeds) * len(problem.pay)
-    groups = [slice(k, k + LOCKSTEP) for k in range(0, len(pay), LOCKSTEP)]
+    tables = np.stack(list(problem.reward_tables.values()))  # (rewards, 15625)
+    tables = np.repeat(tables, len(seeds), axis=0)  # (runs, 15625)
+    seed_of_run = list(seeds) * len(problem.reward_tables)
+    groups = [slice(k, k + LOCKSTEP) for k in range(0, len(tables), LOCKSTEP)]
     searches = [Reinforce(seed_of_run[group], **hyperparameters) for group in groups]
 
     def by_reward(values):
         """(runs, ...) -> {reward: (seeds, ...)}."""
-        return dict(zip(problem.pay, np.split(values, len(problem.pay)), strict=True))
+        return dict(
+            zip(problem.reward_tables, np.split(values, len(problem.reward_tables)), strict=True)
+        )
 
     for start in range(0, samples, WINDOW):
         size = min(WINDOW, samples - start)
         seconds = {}
         with timed(seconds, "search"):
             rows = [
-                search.search(pay[group], size)
+                search.search(tables[group], size)
                 for search, group in zip(searches, groups, strict=True)
             ]
         with timed(seconds, "enumeration"):
             p = np.concatenate([search.controller.probabilities() for search in searches])
-            expected = expectations(problem, pay, p)
+            expected = expectations(problem, tables, p)
         yield Window(
             rows=by_reward(np.concatenate(rows)),
             expected={
                 name: {quantity: by_reward(expected[quantity])[name] for quantity in expected}
-                for name in problem.pay
+                for name in problem.reward_tables
             },
             seconds=seconds,
         )
 
 
-def expectations(problem, pay, p):
+def expectations(problem, tables, p):
     """What each policy is expected to draw next: exact, over all cells, not sampled.
 
-    pay (runs, 15625), p (runs, 15625) the probability of each cell; returns {quantity: (runs, 1)}.
+    tables (runs, 15625), p (runs, 15625) the probability of each cell; returns
+    {quantity: (runs, 1)}.
     """
     table = problem.benchmark
     log_p = np.log(np.maximum(p, 1e-30))  # p log p is 0 at p = 0
@@ -256,7 +259,7 @@ def expectations(problem, pay, p):
         accuracy=(p * table.accuracy).sum(axis=1, keepdims=True),
         latency_ms=(p * table.latency_ms).sum(axis=1, keepdims=True),
         p_under_target=(p * problem.under).sum(axis=1, keepdims=True),
-        reward=(p * pay).sum(axis=1, keepdims=True),
+        reward=(p * tables).sum(axis=1, keepdims=True),
         entropy=-(p * log_p).sum(axis=1, keepdims=True),
     )
 
@@ -266,11 +269,11 @@ def policies(problem, seed, samples=SAMPLES, hyperparameters=HYPERPARAMETERS):
 
     p is the probability of every cell, by row, under the policy as it then is: exact, not sampled.
     """
-    pay = np.stack(list(problem.pay.values()))  # (rewards, 15625)
-    search = Reinforce([seed] * len(pay), **hyperparameters)
+    tables = np.stack(list(problem.reward_tables.values()))  # (rewards, 15625)
+    search = Reinforce([seed] * len(tables), **hyperparameters)
     for start in range(0, samples, WINDOW):
-        search.search(pay, min(WINDOW, samples - start))
-        yield dict(zip(problem.pay, search.controller.probabilities(), strict=True))
+        search.search(tables, min(WINDOW, samples - start))
+        yield dict(zip(problem.reward_tables, search.controller.probabilities(), strict=True))
 
 
 @contextlib.contextmanager

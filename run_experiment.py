@@ -25,17 +25,17 @@ import numpy as np
 
 import nas_benchmark
 import nas_reward
-from claims import MIN_PAIRS, MIN_RUNS, PAIR, SAMPLES, WINDOW, ledger, too_small
+from claims import MIN_PAIRS, MIN_RUNS, PAIR, SAMPLES, WINDOW, evaluate_claims, range_95, too_small
 from command_line import (
     Parser,
     UserError,
+    atomic_output,
     clear_progress,
     memory_gb,
     progress,
     run,
-    whole_files,
 )
-from nas_benchmark import CELLS, MOST_MS, N_CELLS, cell_to_string, string_to_cell
+from nas_benchmark import CELLS, MAX_MS, N_CELLS, cell_to_string, string_to_cell
 from nas_reward import REWARDS, T_MS
 from nas_search import CORES, HYPERPARAMETERS, Problem, needed_gb, run_searches, timed
 
@@ -56,7 +56,7 @@ def experiment(argv):
     benchmark = nas_benchmark.load(args.benchmark)
     problem = Problem(benchmark, args.rewards, target_of(args, benchmark))
     wall_s = {}
-    with whole_files(args.out) as folder:
+    with atomic_output(args.out) as folder:
         print_benchmark(problem)
         print_rewards()
         print_optima(problem)
@@ -64,10 +64,10 @@ def experiment(argv):
         seeds = range(args.first_seed, args.first_seed + args.seeds)
         print_window_header(problem)
         with timed(wall_s, "search"):
-            watch = Watch(problem, args.samples)
-            runs = run_searches(problem, seeds, args.samples, args.workers, watch=watch)
+            on_window = ProgressPrinter(problem, args.samples)
+            runs = run_searches(problem, seeds, args.samples, args.workers, on_window=on_window)
 
-        claims = ledger(runs.points(), problem.target_ms)
+        claims = evaluate_claims(runs.points(), problem.target_ms)
         print_claims(claims, args.seeds, args.samples)
         print_best_found(runs)
 
@@ -197,8 +197,8 @@ def target_of(args, benchmark):
     target_ms = args.target_ms
     if args.target_quantile is not None:
         target_ms = float(np.quantile(benchmark.latency_ms, args.target_quantile))
-    if not 1 < target_ms <= MOST_MS:
-        limits = f"above 1 ms, as it is Eq. 4's base, and at most {MOST_MS:,.0f} ms"
+    if not 1 < target_ms <= MAX_MS:
+        limits = f"above 1 ms, as it is Eq. 4's base, and at most {MAX_MS:,.0f} ms"
         raise UserError(f"T must be {limits}, not {target_ms:g} ms")
     return target_ms
 
@@ -243,13 +243,13 @@ def print_cells(cells):
 
 
 def print_window_header(problem):
-    names = [*problem.pay, "random"]
+    names = [*problem.reward_tables, "random"]
     heading(f"Search: a row per window of {WINDOW} networks, mean over seeds (Fig. 7)")
     print(("          " + "".join(f"  {name:^16}" for name in names)).rstrip())
     print("  networks" + "  acc %    ms  <=T" * len(names) + "   <=T: seeds with a mean <= T")
 
 
-class Watch:
+class ProgressPrinter:
     """Prints a row for each window of a search, and how far the search is."""
 
     def __init__(self, problem, samples):
@@ -279,12 +279,12 @@ def print_claims(entries, seeds, samples):
         p = "" if e["p"] is None else f"{e['p']:.2g}"
         random = "" if e["random"] is None else f"{e['random']:,.4g}"
         ours = spread = "-"
-        if e["ours"] is not None:
-            ours = f"{e['bound']} {e['ours']:,.4g}".strip()
-            spread = f"[{e['low']:,.4g}, {e['high']:,.4g}]"
+        if e["median"] is not None:
+            ours = f"{e['censoring']} {e['median']:,.4g}".strip()
+            spread = "[{:,.4g}, {:,.4g}]".format(*range_95(e["per_seed"]))
         verdict = "" if too_small(e, seeds, samples) else e["verdict"]
         columns = f"{paper:>6} {ours:>9} {spread:>15} {p:>6} {random:>6}"
-        print(f"  {e['claim']:37} {columns}  {verdict}".rstrip())
+        print(f"  {e['text']:37} {columns}  {verdict}".rstrip())
     print(f"  ours: the median; a search that never settles counts as {samples:,}, and so >=")
     if any(too_small(e, seeds, samples) for e in entries):
         print("  no verdict where this run is too small for one: a number takes")
@@ -300,7 +300,7 @@ def print_best_found(runs):
 
 def print_time(args, runs, wall_s):
     heading("Time")
-    searches = len(runs.problem.pay) * args.seeds
+    searches = len(runs.problem.reward_tables) * args.seeds
     print(f"  {searches} searches of {args.samples:,} networks; results in {args.out}/")
     times = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in wall_s.items())
     print(f"  {times}; {us_per_sample(runs):.1f} us per sample and run, on one core")
@@ -308,7 +308,7 @@ def print_time(args, runs, wall_s):
 
 def us_per_sample(runs):
     """Microseconds of one core that a network of one search took, without the enumeration."""
-    drawn = sum(runs.rows[name].size for name in runs.problem.pay)
+    drawn = sum(runs.rows[name].size for name in runs.problem.reward_tables)
     return 1e6 * runs.seconds["search"] / drawn
 
 
@@ -336,12 +336,12 @@ def write_samples(path, runs):
     with gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as file:
         file.write(b"reward,seed,sample,arch,accuracy,latency_ms,reward_value\n")
         for name, drawn in runs.rows.items():
-            pay = [""] * N_CELLS
-            if name in runs.problem.pay:
-                pay = runs.problem.pay[name].tolist()
+            R = [""] * N_CELLS
+            if name in runs.problem.reward_tables:
+                R = runs.problem.reward_tables[name].tolist()
             for seed, rows in zip(runs.seeds, drawn, strict=True):
                 for n, row in enumerate(rows.tolist(), 1):
-                    file.write(f"{name},{seed},{n},{facts[row]},{pay[row]}\n".encode())
+                    file.write(f"{name},{seed},{n},{facts[row]},{R[row]}\n".encode())
 
 
 def write_summary(path, args, runs, claims, wall_s):
@@ -363,7 +363,7 @@ def write_summary(path, args, runs, claims, wall_s):
         claims=claims,
         best_found=runs.best_found(),
         timing=dict(
-            searches=len(runs.problem.pay) * args.seeds,
+            searches=len(runs.problem.reward_tables) * args.seeds,
             samples=args.samples,
             us_per_sample=us_per_sample(runs),
             core_s=runs.seconds,

@@ -133,27 +133,27 @@ COUNTS = (CELLS[:, :, None] == np.arange(len(OPERATIONS))).sum(axis=1)  # (15625
 
 def model_latency():
     """Latency (15625,) in ms: the base, and the costs of the six edges. Takes two seconds."""
-    return np.round(latencies(five_numbers()), DECIMALS)
+    return np.round(latencies(latency_parameters()), DECIMALS)
 
 
-def five_numbers():
+def latency_parameters():
     """Base, and cost of none, 1x1, 3x3 and pooling, (5,), as whole numbers on the grid."""
-    return min([descent(start) for start in STARTS], key=misfit)
+    return min([coordinate_descent(start) for start in STARTS], key=squared_error)
 
 
-def descent(numbers):
-    """Steps to the best neighbour, one or two numbers changed, while that lowers the misfit."""
+def coordinate_descent(numbers):
+    """Steps to the best neighbour, one or two numbers changed, while that lowers the error."""
     step = FIRST_STEP
     while step:
-        neighbour = min(numbers + step * DIRECTIONS, key=misfit)
-        if misfit(neighbour) < misfit(numbers):
+        neighbour = min(numbers + step * DIRECTIONS, key=squared_error)
+        if squared_error(neighbour) < squared_error(numbers):
             numbers = neighbour
         else:
             step //= 2
     return numbers
 
 
-def misfit(numbers):
+def squared_error(numbers):
     """The sum of the squared errors of all fourteen facts, ms^2."""
     return sum((errors**2).sum() for errors in latency_errors(latencies(numbers)))
 

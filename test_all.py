@@ -441,7 +441,7 @@ def flat(gradient):
 
 def written(cell, weights, **start):
     """The board's tensors when it is made to write this cell (6,)."""
-    noise = plain.forcing(cell)
+    noise = plain.teacher_forcing_noise(cell)
     return plain.forward(noise, **weights, **start)
 
 
@@ -564,7 +564,7 @@ def test_adam_by_hand():
 
 def test_lesson():
     """Catches a lesson whose lines do not fit the screen, or whose numbers do not fit together."""
-    lines = plain.lesson().splitlines()
+    lines = plain.first_updates().splitlines()
     assert max(len(line) for line in lines) <= 100
     number = re.compile(r"[-+]?\d+\.\d+(?:e-\d+)?")
     table = [number.findall(line) for line in lines[-3:]]  # its last lines
@@ -694,13 +694,13 @@ def test_both_controllers_draw_the_same_networks(decay):
     options = SETTINGS | dict(baseline_decay=decay)
     seeds = [0, 1, 1]
     rewards = [mnasnet, proposed, mnasnet]
-    pay = np.stack([reward(*COLUMNS) for reward in rewards])
+    table = np.stack([reward(*COLUMNS) for reward in rewards])
     fast = Reinforce(seeds, **options, dtype=np.float64)
-    parts = [fast.search(pay, samples) for samples in (100, 200)]
+    parts = [fast.search(table, samples) for samples in (100, 200)]
     rows = np.concatenate(parts, axis=1)
     for run, seed in enumerate(seeds):
         board = plain.Reinforce(seed, **options)
-        assert rows[run].tolist() == board.search(pay[run], 300)
+        assert rows[run].tolist() == board.search(table[run], 300)
         theta = plain.to_vector(board.weights)
         assert fast.controller.theta[run] == pytest.approx(theta, abs=1e-9)
 
@@ -736,7 +736,7 @@ def test_float32_agrees_with_float64():
     double = Controller(rngs, 64, np.float64)
     double.theta[:] = single.theta
     actions = double.sample(gumbel(2))
-    assert np.array_equal(single.sample(plain.forcing(actions)), actions)
+    assert np.array_equal(single.sample(plain.teacher_forcing_noise(actions)), actions)
     advantage = np.array([0.02, -0.01])
     gradient = single.gradient(advantage, 0.01)
     expected = double.gradient(advantage, 0.01)
@@ -811,7 +811,7 @@ def test_enumeration_equals_the_board():
     assert p.sum(axis=1) == pytest.approx(1, abs=1e-12)
     rows = (0, 1, 7, 3125, 9876, 15624)
     for run, row in itertools.product(range(2), rows):
-        noise = plain.forcing(CELLS[row])
+        noise = plain.teacher_forcing_noise(CELLS[row])
         tensors, _ = on_the_board(controller, run, noise)
         log_p = plain.log_probability(**tensors)
         assert p[run, row] == pytest.approx(math.exp(log_p), rel=1e-9)
@@ -851,7 +851,7 @@ def test_reinforce_follows_the_exact_expected_reward():
     rng = np.random.default_rng(0)
     every = Controller([rng] * N_CELLS, 2, np.float64)  # a run per cell
     every.theta[:] = one.theta
-    assert np.array_equal(every.sample(plain.forcing(CELLS)), CELLS)
+    assert np.array_equal(every.sample(plain.teacher_forcing_noise(CELLS)), CELLS)
 
     def expected_reward(theta):
         one.theta[0] = theta
@@ -909,12 +909,12 @@ def test_learning_finds_a_known_optimum():
 
 def test_runs_do_not_depend_on_each_other():
     """Catches any mixing of runs: seed 3 alone, among others, or in another place is the same."""
-    pay = np.random.default_rng(0).random((5, N_CELLS))
+    table = np.random.default_rng(0).random((5, N_CELLS))
     together = Reinforce([1, 3, 3, 8, 2], **SETTINGS)
     alone = Reinforce([3], **SETTINGS)
-    parts = [together.search(pay, samples=30) for _ in range(2)]
+    parts = [together.search(table, samples=30) for _ in range(2)]
     rows = np.concatenate(parts, axis=1)
-    rows_alone = alone.search(pay[1:2], samples=60)
+    rows_alone = alone.search(table[1:2], samples=60)
     assert np.array_equal(rows_alone[0], rows[1])
     theta = together.controller.theta
     assert np.array_equal(alone.controller.theta[0], theta[1])
@@ -930,8 +930,8 @@ def test_the_chosen_cells_are_paid():
     paid = []
     search.learn = lambda R: paid.append(R.copy())
     own_row = np.arange(N_CELLS)
-    pay = np.stack([own_row, -own_row])
-    rows = search.search(pay, 20)
+    table = np.stack([own_row, -own_row])
+    rows = search.search(table, 20)
     first, second = np.transpose(paid)
     assert np.array_equal(first, rows[0])
     assert np.array_equal(second, -rows[1])
@@ -949,17 +949,17 @@ def test_windows_and_settling():
     latency_ms[3, 750:] = 17.0
     short = latency_ms[:, :600]  # the last window is short
     assert claims.window_means(latency_ms)[0].tolist() == [18, 18, 16, 16]
-    assert claims.settles_at(None, latency_ms, 17.0).tolist() == [500, 1000, 0, 750]
-    assert claims.settles_at(None, short, 17.0).tolist() == [500, 600, 0, 600]
-    assert claims.first_under(None, latency_ms, 17.0).tolist() == [500, 250, 0, 750]
-    assert claims.first_under(None, short, 17.0).tolist() == [500, 250, 0, 600]
+    assert claims.stays_under_from(None, latency_ms, 17.0).tolist() == [500, 1000, 0, 750]
+    assert claims.stays_under_from(None, short, 17.0).tolist() == [500, 600, 0, 600]
+    assert claims.first_window_under(None, latency_ms, 17.0).tolist() == [500, 250, 0, 750]
+    assert claims.first_window_under(None, short, 17.0).tolist() == [500, 250, 0, 600]
 
 
 def test_a_short_last_window():
     """Catches a last window that is divided by 250, though it holds fewer networks."""
     assert claims.window_means(np.arange(600.0)).tolist() == [124.5, 374.5, 549.5]
     accuracy = np.repeat([[0.2, 0.5, 0.4]], [250, 250, 100], axis=1)
-    assert claims.accuracy_rise(accuracy, None, None) == pytest.approx([20.0])
+    assert claims.accuracy_gain(accuracy, None, None) == pytest.approx([20.0])
 
 
 def test_bands_are_half_open_and_under_target():
@@ -994,18 +994,18 @@ def test_numbers_are_judged():
     """Catches a verdict on fewer runs than can decide, or beside shorter runs than the paper's."""
     runs = np.arange(1.0, 40.0)  # 39: the fewest
     exact = np.zeros(39)
-    assert claims.judge_number(0, runs, exact, 5000) == (0.05, "incompatible")
-    assert claims.judge_number(1, runs, exact, 5000) == (0.1, "compatible")
-    assert claims.judge_number(0, runs, -exact - 1, 5000) == (1, "compatible")
-    assert claims.judge_number(0, runs[1:], exact[1:], 5000)[1] == "undecided"
-    assert claims.judge_number(0, runs, exact, 4999)[1] == "undecided"
+    assert claims.judge_value(0, runs, exact, 5000) == (0.05, "incompatible")
+    assert claims.judge_value(1, runs, exact, 5000) == (0.1, "compatible")
+    assert claims.judge_value(0, runs, -exact - 1, 5000) == (1, "compatible")
+    assert claims.judge_value(0, runs[1:], exact[1:], 5000)[1] == "undecided"
+    assert claims.judge_value(0, runs, exact, 4999)[1] == "undecided"
 
 
 @pytest.fixture(scope="module")
 def own_runs():
     """(accuracy, latency_ms) of 120 short searches, to put in the paper's place."""
-    pay = np.tile(proposed(*COLUMNS), (120, 1))
-    rows = Reinforce(range(120), **LIGHT).search(pay, 300)
+    table = np.tile(proposed(*COLUMNS), (120, 1))
+    rows = Reinforce(range(120), **LIGHT).search(table, 300)
     return SURROGATE.accuracy[rows], SURROGATE.latency_ms[rows]
 
 
@@ -1014,14 +1014,14 @@ def test_one_of_our_own_runs_in_the_papers_place(own_runs, n):
     """Catches a rule that calls perfect reproductions incompatible in more than 5 % of cases.
 
     400 times and more: of n + 1 runs, each in turn is "the paper's", beside the n others."""
-    values = claims.accuracy_rise(*own_runs, 17.0)  # (120,)
+    values = claims.accuracy_gain(*own_runs, 17.0)  # (120,)
     rng = np.random.default_rng(0)
     verdicts = []
     while len(verdicts) < 400:
         chosen = rng.permutation(values)[: n + 1]
         for k in range(n + 1):
             others = np.delete(chosen, k)
-            _, verdict = claims.judge_number(chosen[k], others, np.zeros(n), 5000)
+            _, verdict = claims.judge_value(chosen[k], others, np.zeros(n), 5000)
             verdicts.append(verdict)
     share = verdicts.count("incompatible") / len(verdicts)
     assert share <= 0.05
@@ -1051,7 +1051,7 @@ def test_false_alarms_of_the_sign_test(n):
     alarms = 0.0
     for k in range(n + 1):
         differences = np.repeat([1, -1], [k, n - k])
-        if claims.judge_direction(differences)[1] != "undecided":
+        if claims.judge_sign(differences)[1] != "undecided":
             alarms += math.comb(n, k) / 2**n
     assert alarms <= 0.05
     assert (alarms > 0) == (n >= 6)
@@ -1059,13 +1059,13 @@ def test_false_alarms_of_the_sign_test(n):
 
 def test_directions_are_judged():
     """Catches "holds" for the other reward, and a verdict from five pairs."""
-    assert claims.judge_direction(np.ones(6)) == (2 / 2**6, "holds")
-    assert claims.judge_direction(-np.ones(6)) == (2 / 2**6, "opposite")
-    assert claims.judge_direction(np.ones(5)) == (2 / 2**5, "undecided")
+    assert claims.judge_sign(np.ones(6)) == (2 / 2**6, "holds")
+    assert claims.judge_sign(-np.ones(6)) == (2 / 2**6, "opposite")
+    assert claims.judge_sign(np.ones(5)) == (2 / 2**5, "undecided")
     with_ties = np.append(np.ones(6), np.zeros(9))
-    assert claims.judge_direction(with_ties) == (2 / 2**6, "holds")
-    assert claims.judge_direction(-with_ties) == (2 / 2**6, "opposite")
-    assert claims.judge_direction(np.array([1, 1, 1, -1, -1, 1]))[1] == "undecided"
+    assert claims.judge_sign(with_ties) == (2 / 2**6, "holds")
+    assert claims.judge_sign(-with_ties) == (2 / 2**6, "opposite")
+    assert claims.judge_sign(np.array([1, 1, 1, -1, -1, 1]))[1] == "undecided"
 
 
 def made_up(slow_until):
@@ -1078,37 +1078,37 @@ def made_up(slow_until):
 def test_ledger_on_made_up_runs():
     """Catches claims tied to the wrong reward, band, sign or pairing."""
     points = {"mnasnet": made_up([4750] * 40), "proposed": made_up([4000] * 40)}
-    entries = claims.ledger(points, 17.0)
+    entries = claims.evaluate_claims(points, 17.0)
     rise = pytest.approx(9.5, abs=0.01)
-    judged = {e["claim"]: (e["kind"], e["paper"], e["ours"], e["verdict"]) for e in entries}
+    judged = {e["text"]: (e["kind"], e["paper"], e["median"], e["verdict"]) for e in entries}
     assert judged == {
-        "mnasnet: networks under T": ("number", None, 250, "no claim"),
-        "proposed: networks under T": ("number", None, 1000, "no claim"),
-        "proposed draws more networks under T": ("direction", None, 750, "holds"),
-        "mnasnet: networks of 50-60 % under T": ("number", 659, 0, "incompatible"),
-        "proposed: networks of 50-60 % under T": ("number", 780, 0, "incompatible"),
-        "proposed draws more of 50-60 %": ("direction", None, 0, "undecided"),
-        "how many more of 50-60 %": ("number", 121, 0, "incompatible"),
-        "mnasnet: networks of 60-70 % under T": ("number", 781, 250, "incompatible"),
-        "proposed: networks of 60-70 % under T": ("number", 1004, 1000, "incompatible"),
-        "proposed draws more of 60-70 %": ("direction", None, 750, "holds"),
-        "how many more of 60-70 %": ("number", 223, 750, "incompatible"),
-        "mnasnet: settles at or under T": ("number", 4750, 4750, "compatible"),
-        "proposed: settles at or under T": ("number", 4000, 4000, "compatible"),
-        "proposed settles sooner": ("direction", None, 750, "holds"),
-        "how much sooner (15 % of 5,000)": ("number", 750, 750, "compatible"),
-        "mnasnet: first window under T": ("number", 4750, 4750, "compatible"),
-        "proposed: first window under T": ("number", 4000, 4000, "compatible"),
-        "mnasnet: accuracy rises": ("direction", None, rise, "holds"),
-        "proposed: accuracy rises": ("direction", None, rise, "holds"),
+        "mnasnet: networks under T": ("value", None, 250, "no claim"),
+        "proposed: networks under T": ("value", None, 1000, "no claim"),
+        "proposed draws more networks under T": ("sign", None, 750, "holds"),
+        "mnasnet: networks of 50-60 % under T": ("value", 659, 0, "incompatible"),
+        "proposed: networks of 50-60 % under T": ("value", 780, 0, "incompatible"),
+        "proposed draws more of 50-60 %": ("sign", None, 0, "undecided"),
+        "how many more of 50-60 %": ("value", 121, 0, "incompatible"),
+        "mnasnet: networks of 60-70 % under T": ("value", 781, 250, "incompatible"),
+        "proposed: networks of 60-70 % under T": ("value", 1004, 1000, "incompatible"),
+        "proposed draws more of 60-70 %": ("sign", None, 750, "holds"),
+        "how many more of 60-70 %": ("value", 223, 750, "incompatible"),
+        "mnasnet: settles at or under T": ("value", 4750, 4750, "compatible"),
+        "proposed: settles at or under T": ("value", 4000, 4000, "compatible"),
+        "proposed settles sooner": ("sign", None, 750, "holds"),
+        "how much sooner (15 % of 5,000)": ("value", 750, 750, "compatible"),
+        "mnasnet: first window under T": ("value", 4750, 4750, "compatible"),
+        "proposed: first window under T": ("value", 4000, 4000, "compatible"),
+        "mnasnet: accuracy rises": ("sign", None, rise, "holds"),
+        "proposed: accuracy rises": ("sign", None, rise, "holds"),
     }
 
 
 def test_ledger_of_other_rewards():
     """Catches the paper's numbers beside a reward that the paper does not have."""
     points = {"tunas": made_up([1000] * 40), "random": made_up([0] * 40)}
-    entries = claims.ledger(points, 17.0)
-    assert [(e["claim"], e["verdict"]) for e in entries] == [
+    entries = claims.evaluate_claims(points, 17.0)
+    assert [(e["text"], e["verdict"]) for e in entries] == [
         ("tunas: networks under T", "no claim"),
         ("tunas: networks of 50-60 % under T", "no claim"),
         ("tunas: networks of 60-70 % under T", "no claim"),
@@ -1123,7 +1123,7 @@ def test_ledger_of_other_rewards():
 def settling(mnasnet, proposed):
     """The ledger's line "proposed settles sooner" for runs that settle at these networks."""
     points = {"mnasnet": made_up(mnasnet), "proposed": made_up(proposed)}
-    entries = {e["claim"]: e for e in claims.ledger(points, 17.0)}
+    entries = {e["text"]: e for e in claims.evaluate_claims(points, 17.0)}
     return entries["proposed settles sooner"]
 
 
@@ -1142,22 +1142,22 @@ def settling(mnasnet, proposed):
 def test_differences_to_runs_that_never_settle(mnasnet_settles, proposed_settles, bound):
     """Catches a bound printed as a number, or a number as a bound."""
     line = settling(mnasnet_settles, proposed_settles)
-    assert line["bound"] == bound
+    assert line["censoring"] == bound
     never = mnasnet_settles.count(5000) + proposed_settles.count(5000)
-    assert line["never"] == never
+    assert line["n_censored"] == never
     differences = np.subtract(mnasnet_settles, proposed_settles)
-    assert line["ours"] == np.median(differences)
+    assert line["median"] == np.median(differences)
     assert line["per_seed"] == differences.tolist()
 
 
 def test_a_median_run_that_never_settles():
     """Catches "settles at 5,000" for a reward with which most runs never settle."""
     points = {"mnasnet": made_up([5000] * 3 + [1000] * 2)}
-    entries = {e["claim"]: e for e in claims.ledger(points, 17.0)}
+    entries = {e["text"]: e for e in claims.evaluate_claims(points, 17.0)}
     line = entries["mnasnet: settles at or under T"]
-    assert (line["bound"], line["ours"], line["never"]) == (">=", 5000, 3)
+    assert (line["censoring"], line["median"], line["n_censored"]) == (">=", 5000, 3)
     line = entries["mnasnet: networks under T"]
-    assert (line["bound"], line["ours"], line["never"]) == ("", 0, 0)
+    assert (line["censoring"], line["median"], line["n_censored"]) == ("", 0, 0)
 
 
 def test_pairs_in_which_neither_settles():
@@ -1174,10 +1174,10 @@ def test_not_testable():
     line = settling([5000] * 11, [5000] * 6 + [4000] * 5)
     assert line["verdict"] == "not testable"
     assert line["p"] is None
-    assert line["ours"] == 1000
+    assert line["median"] == 1000
     line = settling([5000] * 8, [5000] * 8)
     assert line["verdict"] == "not testable"
-    assert line["ours"] is None
+    assert line["median"] is None
     assert line["per_seed"] == []
 
 
@@ -1265,12 +1265,12 @@ def line_by_hand(claim, values, bounds, samples):
     return dict(
         per_seed=pytest.approx(values),
         paper=PAPER.get(claim),
-        ours=pytest.approx(quantile_by_hand(values, 0.5)),
-        low=pytest.approx(quantile_by_hand(values, 0.025)),
-        high=pytest.approx(quantile_by_hand(values, 0.975)),
+        median=pytest.approx(quantile_by_hand(values, 0.5)),
+        min=pytest.approx(min(values)),
+        max=pytest.approx(max(values)),
         p=pytest.approx(p),
         verdict=verdict,
-        never=sum(bound != 0 for bound in bounds),
+        n_censored=sum(bound != 0 for bound in bounds),
     )
 
 
@@ -1309,10 +1309,10 @@ def ledger_by_hand(runs, T):
 def compare_with_ledger_by_hand(entries, runs, T):
     """Assert that every number of every line is the one that plain Python finds."""
     lines = ledger_by_hand(runs, T)
-    assert {e["claim"] for e in entries} == set(lines)
+    assert {e["text"] for e in entries} == set(lines)
     for e in entries:
-        for key, expected in lines[e["claim"]].items():
-            assert e[key] == expected, (e["claim"], key)
+        for key, expected in lines[e["text"]].items():
+            assert e[key] == expected, (e["text"], key)
 
 
 def test_ledger_by_hand():
@@ -1327,7 +1327,7 @@ def test_ledger_by_hand():
         latency_ms += rng.normal(0, 1.0, latency_ms.shape)
         accuracy += rng.normal(0, 0.05, accuracy.shape)
         runs[name] = (accuracy, latency_ms)
-    entries = claims.ledger(runs, 17.0)
+    entries = claims.evaluate_claims(runs, 17.0)
     lists = {
         name: np.stack([accuracy, latency_ms], axis=-1).tolist()  # (seeds, samples, 2)
         for name, (accuracy, latency_ms) in runs.items()
@@ -1356,21 +1356,21 @@ def fastest(accuracy, latency_ms, target_ms):
 def test_a_reward_of_ones_own():
     """Catches a Problem that takes names only, or mixes up what it hands to the function."""
     problem = Problem(SURROGATE, {"fastest": fastest}, 12.5)
-    assert np.array_equal(problem.pay["fastest"], 12.5 - SURROGATE.latency_ms)
+    assert np.array_equal(problem.reward_tables["fastest"], 12.5 - SURROGATE.latency_ms)
     optimum = problem.optima()["fastest"]
     assert optimum["latency_ms"] == SURROGATE.latency_ms.min()
     assert optimum["reward"] == 12.5 - SURROGATE.latency_ms.min()
     runs = run_searches(problem, [3, 4], samples=300, workers=2, hyperparameters=LIGHT)
     assert list(runs.points()) == ["fastest", "random"]
-    assert len(claims.ledger(runs.points(), 12.5)) == 6
+    assert len(claims.evaluate_claims(runs.points(), 12.5)) == 6
 
 
 def test_problem_pays_by_name():
-    """Catches pay of another reward, another T, or in another order of rewards."""
+    """Catches rewards of another reward, another T, or in another order of rewards."""
     problem = Problem(SURROGATE, ["proposed", "tunas"], 14.0)
-    assert list(problem.pay) == ["proposed", "tunas"]
-    for name, pay in problem.pay.items():
-        assert np.array_equal(pay, REWARDS[name](*COLUMNS, 14.0))
+    assert list(problem.reward_tables) == ["proposed", "tunas"]
+    for name, table in problem.reward_tables.items():
+        assert np.array_equal(table, REWARDS[name](*COLUMNS, 14.0))
 
 
 def test_facts_of_a_cell():
@@ -1432,7 +1432,7 @@ def test_any_number_of_workers_gives_the_same_bytes(problem, tmp_path):
         expected.append(runs.expected)
     assert written[1] == written[0]
     assert written[2] == written[0]
-    for name in problem.pay:
+    for name in problem.reward_tables:
         for quantity, values in expected[0][name].items():
             assert np.array_equal(expected[1][name][quantity], values)
             assert np.array_equal(expected[2][name][quantity], values)
@@ -1452,7 +1452,7 @@ def test_what_is_watched(problem):
     """Catches a watcher that sees another window than the results hold, or is called too late."""
     seen = []
     runs = run_searches(
-        problem, [1, 2], 600, 2, LIGHT, watch=lambda rows, end: seen.append((end, rows))
+        problem, [1, 2], 600, 2, LIGHT, on_window=lambda rows, end: seen.append((end, rows))
     )
     assert [end for end, _ in seen] == [250, 500, 600]
     for name in ("mnasnet", "proposed", "random"):
@@ -1485,16 +1485,16 @@ def test_exact_policy_and_a_network_exactly_at_the_target():
     assert np.sum(SURROGATE.latency_ms == at_target) > 10
     problem = Problem(SURROGATE, ["mnasnet", "proposed"], at_target)
     runs = run_searches(problem, [0, 1], 300, 2, LIGHT)
-    for name, pay in problem.pay.items():
+    for name, table in problem.reward_tables.items():
         search = Reinforce([1], **LIGHT)
         for window, samples in enumerate((250, 50)):
-            search.search(pay[None], samples)
+            search.search(table[None], samples)
             p = search.controller.probabilities()[0]  # (15625,)
             expected = dict(
                 accuracy=p @ SURROGATE.accuracy,
                 latency_ms=p @ SURROGATE.latency_ms,
                 p_under_target=p[under].sum(),
-                reward=p @ pay,
+                reward=p @ table,
                 entropy=-sum(float(q) * math.log(q) for q in p if q > 0),
             )
             found = {what: values[1, window] for what, values in runs.expected[name].items()}
@@ -2191,7 +2191,7 @@ def test_surrogate_latency_against_published_facts():
 
 def test_surrogate_latency_is_additive():
     """Catches a cost on the wrong operation, and a committed file of another model."""
-    base, none, conv_1x1, conv_3x3, pooling = surrogate.five_numbers() / 100
+    base, none, conv_1x1, conv_3x3, pooling = surrogate.latency_parameters() / 100
     cost = [none, 0, conv_1x1, conv_3x3, pooling]
     for row in range(0, N_CELLS, 61):
         ms = base + sum(cost[op] for op in CELLS[row])
@@ -2216,7 +2216,7 @@ def test_the_five_numbers_are_found_again(monkeypatch):
     monkeypatch.setattr(surrogate, "QUANTILES_MS", facts)
     cells = dict(zip(surrogate.KNOWN_MS, ms[surrogate.KNOWN_ROWS], strict=True))
     monkeypatch.setattr(surrogate, "KNOWN_MS", cells)
-    assert surrogate.five_numbers().tolist() == planted.tolist()
+    assert surrogate.latency_parameters().tolist() == planted.tolist()
 
 
 def test_scaled_latency():
@@ -2281,9 +2281,9 @@ def test_searches_on_the_surrogate_do_what_they_do_on_measured_accuracies():
     for accuracy in (measured_accuracy(), SURROGATE.accuracy):
         problem = Problem(modelled(accuracy), ["mnasnet", "proposed"], 17.0)
         runs = run_searches(problem, range(8), hyperparameters=slow)
-        entries = claims.ledger(runs.points(), 17.0)
-        medians.append({e["claim"]: e["ours"] for e in entries if e["reward"]})
-        verdicts.append({e["claim"]: e["verdict"] for e in entries if e["kind"] == "direction"})
+        entries = claims.evaluate_claims(runs.points(), 17.0)
+        medians.append({e["text"]: e["median"] for e in entries if e["reward"]})
+        verdicts.append({e["text"]: e["verdict"] for e in entries if e["kind"] == "sign"})
     real, ours = medians
     for claim in real:
         if "networks" in claim:
@@ -2536,8 +2536,8 @@ def test_rows_and_the_bar(monkeypatch, capsys):
     monkeypatch.setattr(run_experiment, "progress", lambda *numbers: calls.append(numbers))
     rows = {"random": np.full((1, 250), 10383)}
     target_ms = SURROGATE.latency_ms[rows["random"]].mean(axis=1)[0]
-    watch = run_experiment.Watch(Problem(SURROGATE, ["proposed"], target_ms), 500)
-    watch(rows, 250)
+    on_window = run_experiment.ProgressPrinter(Problem(SURROGATE, ["proposed"], target_ms), 500)
+    on_window(rows, 250)
     assert capsys.readouterr().out.split()[-1] == "100%"
     cleared, (end, samples, seconds) = calls
     assert cleared == "cleared"
@@ -2553,14 +2553,14 @@ def test_claims_as_printed(results):
         p = "" if e["p"] is None else f"{e['p']:.2g}"
         ours = "-"
         spread = "-"
-        if e["ours"] is not None:
-            ours = f"{e['bound']} {e['ours']:,.4g}"
-            spread = f"[{e['low']:,.4g}, {e['high']:,.4g}]"
+        if e["median"] is not None:
+            ours = f"{e['censoring']} {e['median']:,.4g}"
+            spread = "[{:,.4g}, {:,.4g}]".format(*claims.range_95(e["per_seed"]))
         random = "" if e["random"] is None else f"{e['random']:,.4g}"
-        too_few = e["kind"] == "number" and e["verdict"] == "undecided"
+        too_few = e["kind"] == "value" and e["verdict"] == "undecided"
         verdict = "" if too_few else e["verdict"]
-        words = f"{e['claim']} {paper} {ours} {spread} {p} {random} {verdict}".split()
-        assert words in [line.split() for line in printed.splitlines()], e["claim"]
+        words = f"{e['text']} {paper} {ours} {spread} {p} {random} {verdict}".split()
+        assert words in [line.split() for line in printed.splitlines()], e["text"]
     excuse = "  no verdict where this run is too small for one: a number takes"
     sizes = "  39 seeds of 5,000 networks, a direction 6 seeds"
     assert section(printed, "The paper's claims: ")[-2:] == [excuse, sizes]
@@ -2568,10 +2568,10 @@ def test_claims_as_printed(results):
 
 def claims_printed(capsys, points):
     """The lines that a run of 40 seeds prints for these points, {claim: the rest of its line}."""
-    entries = claims.ledger(points, 17.0)
+    entries = claims.evaluate_claims(points, 17.0)
     run_experiment.print_claims(entries, 40, 5000)
     printed = capsys.readouterr().out
-    return {e["claim"]: printed.split(f"  {e['claim']}  ")[1].splitlines()[0] for e in entries}
+    return {e["text"]: printed.split(f"  {e['text']}  ")[1].splitlines()[0] for e in entries}
 
 
 def test_censored_claims_as_printed(capsys):
@@ -2590,7 +2590,7 @@ def test_censored_claims_as_printed(capsys):
 def test_verdicts_of_a_large_run(capsys):
     """Catches a verdict left out, or an excuse printed, although the run is large enough."""
     points = {"mnasnet": made_up([4750] * 40), "proposed": made_up([4000] * 40)}
-    entries = claims.ledger(points, 17.0)
+    entries = claims.evaluate_claims(points, 17.0)
     run_experiment.print_claims(entries, 40, 5000)
     printed = capsys.readouterr().out
     assert "too small" not in printed
@@ -2602,11 +2602,11 @@ def test_verdicts_of_a_large_run(capsys):
 @pytest.mark.parametrize(
     ("seeds", "samples", "kind", "left_out"),
     [
-        (38, 5000, "number", True),
-        (39, 5000, "number", False),
-        (39, 4999, "number", True),
-        (5, 5000, "direction", True),
-        (6, 250, "direction", False),
+        (38, 5000, "value", True),
+        (39, 5000, "value", False),
+        (39, 4999, "value", True),
+        (5, 5000, "sign", True),
+        (6, 250, "sign", False),
     ],
 )
 def test_runs_too_small_for_a_verdict(seeds, samples, kind, left_out):
@@ -2670,10 +2670,10 @@ def test_optimum(results):
     fast = SURROGATE.accuracy[SURROGATE.latency_ms <= 17]
     assert optimum["best_under_T"]["accuracy"] == fast.max()
     for name in ("mnasnet", "proposed"):
-        pay = REWARDS[name](*COLUMNS)
+        table = REWARDS[name](*COLUMNS)
         cell = nas_benchmark.string_to_cell(optimum[name]["arch"])
-        assert optimum[name]["reward"] == pay.max()
-        assert pay[nas_benchmark.cell_to_row(cell)] == pay.max()
+        assert optimum[name]["reward"] == table.max()
+        assert table[nas_benchmark.cell_to_row(cell)] == table.max()
 
 
 def test_best_found(results):
@@ -2733,7 +2733,7 @@ def runs():
 
 @pytest.fixture(scope="session")
 def entries(runs):
-    return claims.ledger(runs.points(), 17.0)
+    return claims.evaluate_claims(runs.points(), 17.0)
 
 
 def texts_of(figure):
@@ -2912,7 +2912,7 @@ def test_fig_7_marks_what_the_paper_reports(runs, entries, drawn):
 def test_claims_picture(runs, entries, drawn):
     """Catches a row with another line's numbers or verdict, and a verdict in a reward's colour."""
     figures.claims_picture("claims.png", entries, "surrogate")
-    claimed = {e["claim"]: e for e in entries}
+    claimed = {e["text"]: e for e in entries}
     colours = figures.palette(MINE) | {None: "black"}
     found = 0
     for axes in drawn[0].axes:
@@ -2926,10 +2926,10 @@ def test_claims_picture(runs, entries, drawn):
             assert verdicts[y].get_text() == e["verdict"]
             background = verdicts[y].get_bbox_patch().get_fc()
             assert background not in map(to_rgba, figures.COLOURS)
-            if e["ours"] is not None:
-                median = here[{"": "o", ">=": ">", "<=": "<"}[e["bound"]]]
-                assert list(median.get_xdata()) == [e["ours"]]
-                assert list(here["None"].get_xdata()) == [e["low"], e["high"]]
+            if e["median"] is not None:
+                median = here[{"": "o", ">=": ">", "<=": "<"}[e["censoring"]]]
+                assert list(median.get_xdata()) == [e["median"]]
+                assert list(here["None"].get_xdata()) == claims.range_95(e["per_seed"])
                 assert list(here["|"].get_xdata()) == e["per_seed"]
             assert ("D" in here) == (e["paper"] is not None)
             if "D" in here:
@@ -2943,8 +2943,8 @@ def test_landscape(runs, drawn):
     """Catches a star on another cell, a line of unequal reward, a search that ended elsewhere."""
     figures.landscape("landscape.png", runs)
     for axes, (name, reward) in zip(drawn[0].axes, MINE.items(), strict=True):
-        pay = reward(*COLUMNS, 17.0)
-        best = pay.argmax()
+        table = reward(*COLUMNS, 17.0)
+        best = table.argmax()
         lines = {line.get_label(): line for line in axes.lines}
         star = lines["best cell, thick line: as good"]
         ends = lines["where a run ends: mean of its last 250"]
@@ -2956,7 +2956,7 @@ def test_landscape(runs, drawn):
         assert ends.get_ydata() == pytest.approx(100 * accuracy[:, 500:].mean(axis=1))
         assert any(list(line.get_xdata()) == [17.0, 17.0] for line in axes.lines)
         equal, through_star = axes.collections
-        assert list(through_star.levels) == [pay.max()]
+        assert list(through_star.levels) == [table.max()]
         drawn_levels = 0
         for contours in (equal, through_star):
             for level, path in zip(contours.levels, contours.get_paths(), strict=True):
@@ -3003,7 +3003,7 @@ def test_text_can_be_read_from_the_back_row(drawn, tmp_path):
     """Catches text below 1/40 of the height, or a picture that is not 16:9."""
     problem = Problem(SURROGATE, claims.PAIR, 17.0)
     runs = run_searches(problem, [0, 1], 300, hyperparameters=LIGHT)
-    figures.write_figures(tmp_path, runs, claims.ledger(runs.points(), 17.0))
+    figures.write_figures(tmp_path, runs, claims.evaluate_claims(runs.points(), 17.0))
     figures.write_drawings(tmp_path)
     assert len(drawn) == 10
     for figure in drawn:
@@ -3143,8 +3143,8 @@ def test_sliders_move_the_optima(T, w, y, explorer):
     accuracy, ms = COLUMNS
     left = np.maximum(1.5 * T - ms, 1)
     pays = (accuracy * (ms / T) ** w, (1 - y) * accuracy + y * np.log(left) / np.log(T))
-    for axes, pay in zip(explorer.panels, pays, strict=True):
-        best = pay.argmax()
+    for axes, table in zip(explorer.panels, pays, strict=True):
+        best = table.argmax()
         at, star, _ = shown(axes)
         assert at == T
         assert star == (ms[best], 100 * accuracy[best])
@@ -3271,11 +3271,11 @@ def test_kill_9(tmp_path):
 def test_stopped_while_writing(tmp_path):
     """Catches files that appear one by one: nothing is published before all is written."""
     (tmp_path / "a").write_text("old")
-    with contextlib.suppress(KeyboardInterrupt), command_line.whole_files(tmp_path) as folder:
+    with contextlib.suppress(KeyboardInterrupt), command_line.atomic_output(tmp_path) as folder:
         (folder / "a").write_text("new")
         raise KeyboardInterrupt
     assert files_of(tmp_path) == {"a": b"old"}
-    with command_line.whole_files(tmp_path) as folder:
+    with command_line.atomic_output(tmp_path) as folder:
         (folder / "a").write_text("new")
         (folder / "b").write_text("new")
         assert (tmp_path / "a").read_text() == "old"
@@ -3937,8 +3937,8 @@ def test_hostile_downloads(name, room, capfd, monkeypatch):
         monkeypatch.setattr(build_benchmark, "CACHE", Path("cache"))
         monkeypatch.setattr(build_benchmark, "SERVER", f"http://127.0.0.1:{web.server_address[1]}")
         monkeypatch.setattr(build_benchmark, "TIMEOUT_S", 0.3)
-        monkeypatch.setattr(build_benchmark, "LONGEST_S", 0.4)
-        monkeypatch.setattr(build_benchmark, "MOST_DOWNLOAD", 3_000_000)
+        monkeypatch.setattr(build_benchmark, "MAX_S", 0.4)
+        monkeypatch.setattr(build_benchmark, "MAX_DOWNLOAD", 3_000_000)
         arguments = ["tables", "--device", "pixel3", "--out", "out.pkl"]
         told(capfd, build_benchmark.main, arguments, 2, words, "by hand, save it as")
         web.shutdown()
@@ -4056,7 +4056,7 @@ def test_the_next_run_clears_what_kill_9_left(tmp_path):
     ]
     for name in kept:
         (tmp_path / name).mkdir()
-    with command_line.whole_files(tmp_path):
+    with command_line.atomic_output(tmp_path):
         pass
     assert sorted(os.listdir(tmp_path)) == sorted(kept)
 
@@ -4095,7 +4095,7 @@ def test_a_file_that_cannot_be_replaced(room, capfd):
     Path("folder/table.csv").mkdir()
 
     def write(folder):
-        with command_line.whole_files(folder) as unfinished:
+        with command_line.atomic_output(folder) as unfinished:
             (unfinished / "summary.json").write_text("new")
             (unfinished / "table.csv").write_text("new")
 
@@ -4115,7 +4115,7 @@ def test_messages_of_the_system(failure, words, room, capfd):
     """Catches a message that names our temporary file instead of the user's, or none."""
 
     def write(folder):
-        with command_line.whole_files(folder) as unfinished:
+        with command_line.atomic_output(folder) as unfinished:
             raise failure(unfinished)
 
     told(capfd, lambda _: command_line.run(write, "folder"), [], 1, words)
@@ -4151,9 +4151,11 @@ def test_pay_of_every_strength():
     """Catches a reward of the study that gets the strength of another."""
     problem = beyond.strength_problem(SURROGATE, 17.0)
     for k, (w, y) in enumerate(beyond.strengths(SURROGATE, 17.0)):
-        assert problem.pay["mnasnet", k] == pytest.approx(COLUMNS[0] * (COLUMNS[1] / 17) ** w)
+        assert problem.reward_tables["mnasnet", k] == pytest.approx(
+            COLUMNS[0] * (COLUMNS[1] / 17) ** w
+        )
         own = proposed(*COLUMNS, 17.0, x=1 - y, y=y)
-        assert (1 - y) * problem.pay["proposed", k] == pytest.approx(own)
+        assert (1 - y) * problem.reward_tables["proposed", k] == pytest.approx(own)
 
 
 def test_the_papers_settings_among_the_strengths(tmp_path, monkeypatch):
@@ -4166,15 +4168,17 @@ def test_the_papers_settings_among_the_strengths(tmp_path, monkeypatch):
     problem = Problem(SURROGATE, ["mnasnet", "proposed"], 17.0)
     runs = run_searches(problem, range(2), samples=300)
     optima = problem.optima()
-    for reward, (name, pair) in zip(problem.pay, beyond.paper_settings(pairs), strict=True):
+    for reward, (name, pair) in zip(
+        problem.reward_tables, beyond.paper_settings(pairs), strict=True
+    ):
         accuracy, latency_ms, under = np.transpose(pair.ends[name])  # (seeds,) each
         expected = runs.expected[reward]
         assert accuracy == pytest.approx(100 * expected["accuracy"][:, -1], abs=1e-3)
         assert latency_ms == pytest.approx(expected["latency_ms"][:, -1], abs=1e-3)
         assert under == pytest.approx(100 * expected["p_under_target"][:, -1], abs=0.1)
         assert pair.optima[name][0] == pytest.approx(100 * optima[reward]["accuracy"])
-    assert pairs[beyond.SOFT].w == -0.07
-    assert pairs[beyond.OWN].y == 0.1
+    assert pairs[beyond.MNASNET_SETTING].w == -0.07
+    assert pairs[beyond.PAPER_SETTING].y == 0.1
     assert (tmp_path / "strength.png").stat().st_size > 10_000
 
 
@@ -4244,11 +4248,11 @@ def test_a_table_of_logits_learns():
     """Catches logits that Reinforce cannot teach: one cell pays, as far as others resemble it."""
     cell = np.array([3, 1, 4, 1, 2, 0])
     resemblance = np.equal(CELLS, cell).mean(axis=1)  # (15625,)
-    pay = np.tile(resemblance, (2, 1))  # (runs, 15625)
+    table = np.tile(resemblance, (2, 1))  # (runs, 15625)
     fast = nas_search.HYPERPARAMETERS | dict(learning_rate=0.1)
-    rows = logits.LogitsReinforce(range(2), **fast).search(pay, 400)
-    assert pay[0, rows[:, :50]].mean() < 0.5
-    assert pay[0, rows[:, -50:]].mean() > 0.9
+    rows = logits.LogitsReinforce(range(2), **fast).search(table, 400)
+    assert table[0, rows[:, :50]].mean() < 0.5
+    assert table[0, rows[:, -50:]].mean() > 0.9
 
 
 def test_budget():
@@ -4584,7 +4588,7 @@ def test_a_number_of_a_run_may_vary_within_its_seeds(monkeypatch):
     """Catches a median that must be met to the digit, or that may be anything."""
     numbers = of_docs("check_numbers")
     sources = of_docs("sources")
-    entry = dict(claim="mine: settles", per_seed=[1000, 2500, 1750])
+    entry = dict(text="mine: settles", per_seed=[1000, 2500, 1750])
     monkeypatch.setattr(sources, "summary", lambda: dict(claims=[entry]))
     sentence = ("it settles at {n} networks", lambda: dict(n=sources.median_of("mine: settles")))
     monkeypatch.setitem(numbers.SENTENCES, "page.md", [sentence])

@@ -40,7 +40,7 @@ from sensitivity import MODELLED, table_of
 import build_benchmark
 import figures
 from claims import PAIR, SAMPLES
-from command_line import Parser, UserError, progress, run, whole_files
+from command_line import Parser, UserError, atomic_output, progress, run
 from nas_reward import ALPHA, REWARDS, T_MS, Y, mnasnet, proposed
 from nas_search import HYPERPARAMETERS, Problem, run_searches
 
@@ -58,7 +58,7 @@ TARGETS_MS = {  # table -> T; for titan_rtx_256, a T of HELP's Table 4
     "pixel3": T_MS,
 }
 SEEDS = range(20)
-FIXED = (  # each fixes the strength of one form; that of the other follows
+SWEEP = (  # each fixes the strength of one form; that of the other follows
     ("y", 0.03),
     ("w", ALPHA),  # the paper's MnasNet
     ("w", PROXYLESS),
@@ -66,8 +66,8 @@ FIXED = (  # each fixes the strength of one form; that of the other follows
     ("y", 0.14),
     ("y", 0.20),
 )
-SOFT = FIXED.index(("w", ALPHA))
-OWN = FIXED.index(("y", Y))
+MNASNET_SETTING = SWEEP.index(("w", ALPHA))
+PAPER_SETTING = SWEEP.index(("y", Y))
 END = ("accuracy", "latency_ms", "under")
 OPTIMUM = "optimum"  # in the place of a seed: the reward's best cell of all
 
@@ -84,10 +84,10 @@ def y_of_equal_strength(w, accuracy, target_ms):
 
 
 def strengths(benchmark, target_ms):
-    """The pairs (w, y) of FIXED on a benchmark, where ACC is that of the best cell under T."""
+    """The pairs (w, y) of SWEEP on a benchmark, where ACC is that of the best cell under T."""
     accuracy = float(benchmark.accuracy[benchmark.latency_ms <= target_ms].max())
     pairs = []
-    for name, value in FIXED:
+    for name, value in SWEEP:
         w = y = value
         if name == "w":
             y = y_of_equal_strength(w, accuracy, target_ms)
@@ -108,7 +108,7 @@ def proposed_by_x(accuracy, latency_ms, target_ms, y):
 
 def strength_problem(benchmark, target_ms):
     """The Problem with two rewards per pair, called (form, number of the pair), and the paper's."""
-    rewards = {("paper", OWN): REWARDS["proposed"]}
+    rewards = {("paper", PAPER_SETTING): REWARDS["proposed"]}
     for k, (w, y) in enumerate(strengths(benchmark, target_ms)):
         rewards["mnasnet", k] = functools.partial(mnasnet, alpha=w, beta=w)
         rewards["proposed", k] = functools.partial(proposed_by_x, y=y)
@@ -122,11 +122,11 @@ def strength(folder, seeds=SEEDS, samples=SAMPLES, out=DOCS):
     total = len(TARGETS_MS) * samples
     start = time.perf_counter()
     for number, (table, benchmark) in enumerate(benchmarks.items()):
-        watch = functools.partial(report, number * samples, total, start)
+        on_window = functools.partial(report, number * samples, total, start)
         problem = strength_problem(benchmark, TARGETS_MS[table])
-        lines += strength_lines(table, run_searches(problem, seeds, samples, watch=watch))
+        lines += strength_lines(table, run_searches(problem, seeds, samples, on_window=on_window))
     write_csv(out / "strength.csv", lines)
-    with whole_files(out) as unfinished:
+    with atomic_output(out) as unfinished:
         draw_strength(unfinished / "strength.png", read_pairs(out), benchmarks)
     fill(out, strength_tables(out))
 
@@ -142,7 +142,7 @@ def strength_lines(table, runs):
     optima = problem.optima()
     pairs = strengths(problem.benchmark, problem.target_ms)
     lines = []
-    for form, k in problem.pay:
+    for form, k in problem.reward_tables:
         w, y = pairs[k]
         common = dict(table=table, pair=k, w=round(w, 4), y=round(y, 4), form=form)
         best = optima[form, k]
@@ -170,7 +170,7 @@ def last_of(expected):
 
 @dataclass
 class Pair:
-    """Where both forms end at one strength on one table, and at OWN, the paper's reward as well.
+    """Where both forms end at one strength on one table; at PAPER_SETTING, the paper's reward too.
 
     ends    {form or "paper": (seeds, 3)}: END of each search
     optima  {form or "paper": (3,)}: END of the reward's best cell"""
@@ -186,7 +186,7 @@ class Pair:
 
 
 def read_pairs(out=DOCS):
-    """{table: its pairs, in the order of FIXED} in strength.csv."""
+    """{table: its pairs, in the order of SWEEP} in strength.csv."""
     tables = {}
     for line in read_csv(out / "strength.csv"):
         pairs = tables.setdefault(line["table"], {})
@@ -203,7 +203,7 @@ def read_pairs(out=DOCS):
 def strength_tables(out=DOCS):
     """{marker: text} of what `strength` writes to the page."""
     tables = read_pairs(out)
-    seeds = len(next(iter(tables.values()))[OWN].ends["paper"])
+    seeds = len(next(iter(tables.values()))[PAPER_SETTING].ends["paper"])
     made_on = f"{seeds} seeds, {SAMPLES:,} networks each; {settings()}."
     return {
         "settings": f"{settings_table(tables)}\n\n{made_on}",
@@ -233,8 +233,8 @@ def apart_table(tables):
     """How far apart the paper's two settings end, and what of it is strength, scale and form."""
     rows = []
     for table, pairs in tables.items():
-        soft = pairs[SOFT].ends  # w = -0.07, and the y of equal strength
-        own = pairs[OWN].ends  # y = 0.1, and the w of equal strength
+        soft = pairs[MNASNET_SETTING].ends  # w = -0.07, and the y of equal strength
+        own = pairs[PAPER_SETTING].ends  # y = 0.1, and the w of equal strength
         differences = (  # (seeds, 3) each
             np.subtract(own["paper"], soft["mnasnet"]),
             np.subtract(own["mnasnet"], soft["mnasnet"]),
@@ -349,7 +349,7 @@ def around(values):
 
 def paper_settings(pairs):
     """(what its ends are called, the pair) of the paper's two rewards."""
-    return ("mnasnet", pairs[SOFT]), ("paper", pairs[OWN])
+    return ("mnasnet", pairs[MNASNET_SETTING]), ("paper", pairs[PAPER_SETTING])
 
 
 FORMS = {"mnasnet": "MnasNet's form", "proposed": "the proposed form"}
@@ -359,7 +359,7 @@ PAPERS = {"mnasnet": "the paper's w = -0.07", "proposed": "the paper's y = 0.1"}
 
 def panel_title(table, pairs):
     """The table, and how far apart both forms end at the strength of the paper's reward."""
-    ends = pairs[OWN].ends
+    ends = pairs[PAPER_SETTING].ends
     apart = np.subtract(ends["proposed"], ends["mnasnet"])[:, 1]  # (seeds,), ms
     distance = abs(np.median(apart))
     return f"{table}, T = {TARGETS_MS[table]:g} ms\nequal strength: {distance:.1f} ms apart"
@@ -367,7 +367,7 @@ def panel_title(table, pairs):
 
 # --- What each reward asks for ----------------------------------------------------------------
 
-ASKED = {
+REWARDS_COMPARED = {
     "MnasNet, w = -0.07": REWARDS["mnasnet"],
     "MnasNet, w = -0.10": functools.partial(mnasnet, alpha=PROXYLESS, beta=PROXYLESS),
     "proposed, y = 0.1": REWARDS["proposed"],
@@ -380,13 +380,13 @@ SHARES = np.arange(0.05, 0.951, 0.05)  # of the cells that meet T
 def asks(folder, out=DOCS):
     """Each reward's best cell on every table at hand, for 19 targets each; writes to `out`."""
     names = tables_at_hand(folder)
-    found = {name: [] for name in ASKED}
+    found = {name: [] for name in REWARDS_COMPARED}
     start = time.perf_counter()
     for done, table in enumerate(names, 1):
         for name, cases in asked_on(table_of(table, folder)).items():
             found[name] += cases
         progress(done, len(names), time.perf_counter() - start)
-    lines = [dict(reward=name) | asked_line(np.array(found[name])) for name in ASKED]
+    lines = [dict(reward=name) | asked_line(np.array(found[name])) for name in REWARDS_COMPARED]
     for line in lines:
         line["tables"] = " ".join(names)
     write_csv(out / "asks.csv", lines)
@@ -402,12 +402,12 @@ def tables_at_hand(folder):
 
 def asked_on(benchmark):
     """{reward: a list of (meets T, is the best cell under T, points below it)}, one per T > 1."""
-    found = {name: [] for name in ASKED}
+    found = {name: [] for name in REWARDS_COMPARED}
     for target_ms in np.quantile(benchmark.latency_ms, SHARES):
         if target_ms > 1:  # Eq. 4 needs it
-            optima = Problem(benchmark, ASKED, float(target_ms)).optima()
+            optima = Problem(benchmark, REWARDS_COMPARED, float(target_ms)).optima()
             best = optima["best_under_T"]["accuracy"]
-            for name in ASKED:
+            for name in REWARDS_COMPARED:
                 below = best - optima[name]["accuracy"]
                 meets = optima[name]["meets_target"]
                 found[name].append((meets, meets and below == 0, 100 * below))

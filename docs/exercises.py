@@ -84,15 +84,15 @@ def proposed_entries():
             yield *network, float(printed)
 
 
-def check_eq_4(mine):
+def check_eq_4(answers):
     expected = {}
     for accuracy, latency_ms, printed in proposed_entries():
         L = (printed - nas_reward.X * accuracy) / nas_reward.Y
         name = f"latency_part({printed}, {accuracy})"
-        compare(name, mine("latency_part", printed, accuracy), L, tolerance=5e-4)
+        compare(name, answers("latency_part", printed, accuracy), L, tolerance=5e-4)
         expected[latency_ms] = L
     yield "latency_part"
-    c, b = pair_of("curve()", mine("curve"))
+    c, b = pair_of("curve()", answers("curve"))
     for latency_ms, L in sorted(expected.items()):
         found = math.log(c - latency_ms, b) if c > latency_ms and b > 1 else math.nan
         if not abs(found - L) < 3e-4:  # Table 1 has five decimals, and y is 0.1
@@ -101,11 +101,11 @@ def check_eq_4(mine):
     yield "curve"
 
 
-def check_exponent(mine):
+def check_exponent(answers):
     accuracy, latency_ms = 0.6, 8.0
     for gain, factor in ((0.05, 2), (0.05, 4), (0.10, 2)):
         name = f"exponent({gain}, {factor})"
-        w = float(as_numbers(name, mine("exponent", gain, factor)))
+        w = float(as_numbers(name, answers("exponent", gain, factor)))
         slower = (accuracy * (1 + gain), latency_ms * factor)
         first = nas_reward.mnasnet(accuracy, latency_ms, alpha=w, beta=w)
         second = nas_reward.mnasnet(*slower, alpha=w, beta=w)
@@ -125,12 +125,12 @@ def a_network(H=3, seed=0):
     size = (V + H + 1) * 4 * H + (H + 1) * K
     weights = plain.from_vector(rng.normal(0, 0.7, size), H)
     h_start, c_start = rng.normal(0, 0.5, (2, H))
-    noise = plain.forcing([3, 0, 4, 3, 3, 1])
+    noise = plain.teacher_forcing_noise([3, 0, 4, 3, 3, 1])
     tensors = plain.forward(noise, **weights, h_start=h_start, c_start=c_start)
     return 0.8, 0.3, tensors, weights
 
 
-def check_five_steps(mine):
+def check_five_steps(answers):
     A, w, tensors, weights = a_network()
     a, i, f, g, o, c, h, p = tensors.values()
     H = h.shape[1]
@@ -138,14 +138,14 @@ def check_five_steps(mine):
     after = [dict(dz=right["dz"][t], dc=right["dc"][t], f=f[t]) for t in range(1, S)]
     after.append(dict(dz=np.zeros(4 * H), dc=np.zeros(H), f=np.zeros(H)))
 
-    found = mine("dlogits", A, w, p, a[:S])
+    found = answers("dlogits", A, w, p, a[:S])
     compare("dlogits", found, right["dlogits"], (STEPS, CHOICES))
     yield "dlogits"
 
     def each_step(name, labels, arguments):
         """Compare a tensor step by step, as BPTT goes: from the last to the first."""
         for t in reversed(range(S)):
-            found = mine(name, *arguments(t))
+            found = answers(name, *arguments(t))
             at_t = [f"t = {t}, {label}" for label in labels]
             compare(name, found, right[name][t], (at_t,))
 
@@ -164,7 +164,7 @@ def check_five_steps(mine):
         lambda t: (dh[t], dc[t], *(gate[t] for gate in gates), c[t], c[t - 1]),
     )
     yield "dz"
-    found = mine("dW", a, h, right["dz"])
+    found = answers("dW", a, h, right["dz"])
     if not isinstance(found, tuple | list) or len(found) != 3:
         raise Wrong("dW should return three arrays, (dWx, dWh, db)")
     for name, tensor in zip(("dWx", "dWh", "db"), found, strict=True):
@@ -200,33 +200,33 @@ def compare_weights(found, expected, H):
             yield name
 
 
-def check_silent_bug(mine):
+def check_silent_bug(answers):
     A, w, tensors, weights = a_network()
     start = dict(h_start=tensors["h"][-1], c_start=tensors["c"][-1])
-    noise = plain.forcing(tensors["a"][:S])
+    noise = plain.teacher_forcing_noise(tensors["a"][:S])
     expected = central_differences(
         lambda: plain.loss(A, w, **plain.forward(noise, **weights, **start)), weights
     )
-    found = mine("backward", A, w, **tensors, **weights)
+    found = answers("backward", A, w, **tensors, **weights)
     yield from compare_weights(found, expected, len(weights["Wh"]))
 
 
-def show_silent_bug(mine):
+def show_silent_bug(answers):
     """How searches fare that learn by the reader's backward pass, beside the right one."""
     problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), ["proposed"], T_MS)
-    pay = problem.pay["proposed"]
+    table = problem.reward_tables["proposed"]
     right = plain.backward
     seeds = FEW_SEEDS[:4]
     print(f"  mean reward of {len(seeds)} searches of {FEW_SAMPLES} networks, first and last 100:")
     for whose in ("yours", "right"):
         if whose == "yours":
-            plain.backward = lambda *tensors, **named: mine("backward", *tensors, **named)
+            plain.backward = lambda *tensors, **named: answers("backward", *tensors, **named)
         try:
-            rows = np.array([a_search(seed).search(pay, FEW_SAMPLES) for seed in seeds])
+            rows = np.array([a_search(seed).search(table, FEW_SAMPLES) for seed in seeds])
         finally:
             plain.backward = right
-        first = pay[rows[:, :100]].mean()
-        last = pay[rows[:, -100:]].mean()
+        first = table[rows[:, :100]].mean()
+        last = table[rows[:, -100:]].mean()
         print(f"  backward pass {whose}: {first:.4f} -> {last:.4f}")
 
 
@@ -239,9 +239,9 @@ def a_search(seed):
 # --- 5 and 6: rewards of your own -------------------------------------------------------------
 
 
-def problem_of(mine, target_ms, benchmark):
+def problem_of(answers, target_ms, benchmark):
     """The problem that the reader's reward poses, or Wrong."""
-    R = mine("my_reward", benchmark.accuracy, benchmark.latency_ms, target_ms)
+    R = answers("my_reward", benchmark.accuracy, benchmark.latency_ms, target_ms)
     R = as_numbers("my_reward", R)
     if R.shape != (N_CELLS,):
         raise Wrong(f"my_reward has the shape {R.shape}, and should have ({N_CELLS},)")
@@ -252,10 +252,10 @@ def problem_of(mine, target_ms, benchmark):
     return Problem(benchmark, {"mine": lambda *_: R}, target_ms)
 
 
-def check_my_reward(mine):
+def check_my_reward(answers):
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     for target_ms in (T_MS, 15.0, 20.0):
-        optima = problem_of(mine, target_ms, benchmark).optima()
+        optima = problem_of(answers, target_ms, benchmark).optima()
         found = optima["mine"]
         best = optima["best_under_T"]
         if found["accuracy"] != best["accuracy"] or not found["meets_target"]:
@@ -264,11 +264,11 @@ def check_my_reward(mine):
         yield f"T = {target_ms:g} ms"
 
 
-def show_my_reward(mine):
+def show_my_reward(answers):
     """Where searches with the reader's reward end, beside the paper's two."""
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
-    rewards["mine"] = lambda *columns: problem_of(mine, T_MS, benchmark).pay["mine"]
+    rewards["mine"] = lambda *columns: problem_of(answers, T_MS, benchmark).reward_tables["mine"]
     show_ends(Problem(benchmark, rewards, T_MS))
 
 
@@ -291,11 +291,11 @@ def described(cell):
     return f"{cell['latency_ms']:.2f} ms, {cell['accuracy']:.2%}"
 
 
-def check_equal_strength(mine):
+def check_equal_strength(answers):
     settings = ((0.72, 17.0, 0.9, 0.1), (0.72, 4.0, 0.9, 0.1), (0.50, 17.0, 0.8, 0.2))
     for accuracy, target_ms, x, y in settings:
         name = f"equal_exponent({accuracy:g}, {target_ms:g}, {x:g}, {y:g})"
-        w = float(as_numbers(name, mine("equal_exponent", accuracy, target_ms, x, y)))
+        w = float(as_numbers(name, answers("equal_exponent", accuracy, target_ms, x, y)))
         point = (accuracy, target_ms, target_ms)  # LAT = T: dR/dACC of mnasnet is 1
         first = -float(nas_reward.mnasnet_slope(*point, alpha=w, beta=w))
         second = -float(nas_reward.proposed_slope(*point, y=y)) / x
@@ -305,10 +305,10 @@ def check_equal_strength(mine):
     yield "equal_exponent"
 
 
-def show_equal_strength(mine):
+def show_equal_strength(answers):
     """What each reward wants, and where its searches end, with the exponents -0.07 and w_eq."""
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
-    w = float(mine("equal_exponent", 0.72, T_MS, nas_reward.X, nas_reward.Y))
+    w = float(answers("equal_exponent", 0.72, T_MS, nas_reward.X, nas_reward.Y))
     rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
     rewards[f"w {w:.3f}"] = lambda *columns: nas_reward.mnasnet(*columns, alpha=w, beta=w)
     show_ends(Problem(benchmark, rewards, T_MS))
@@ -317,7 +317,7 @@ def show_equal_strength(mine):
 # --- 7 and 8: what verdicts depend on ---------------------------------------------------------
 
 
-def check_no_baseline(mine):
+def check_no_baseline(answers):
     given = dict(HYPERPARAMETERS)
     without = given | dict(baseline_decay=None)
     verdicts = {
@@ -335,7 +335,7 @@ def check_no_baseline(mine):
         k = int(hyperparameters == without)
         return [dict(claim=claim, verdict=pair[k]) for claim, pair in verdicts.items()]
 
-    found = mine("verdicts_that_change", judged)
+    found = answers("verdicts_that_change", judged)
     if given != HYPERPARAMETERS:
         HYPERPARAMETERS.update(given)
         raise Wrong("verdicts_that_change alters HYPERPARAMETERS itself; alter a copy")
@@ -349,7 +349,7 @@ def check_no_baseline(mine):
     yield "verdicts_that_change"
 
 
-def show_no_baseline(mine):
+def show_no_baseline(answers):
     """The real verdicts, with and without baseline."""
     print(f"  searching twice with {len(SEEDS)} seeds; this takes a minute")
     problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
@@ -357,14 +357,14 @@ def show_no_baseline(mine):
 
     def judged(hyperparameters):
         runs = run_searches(problem, SEEDS, SAMPLES, hyperparameters=hyperparameters)
-        found = claims.ledger(runs.points(), T_MS)
+        found = claims.evaluate_claims(runs.points(), T_MS)
         entries[hyperparameters["baseline_decay"]] = found
         return found
 
-    changed = mine("verdicts_that_change", judged)
-    ours = [{e["claim"]: e["ours"] for e in found} for found in entries.values()]
+    changed = answers("verdicts_that_change", judged)
+    medians_of = [{claims.key(e): e["median"] for e in found} for found in entries.values()]
     for claim, verdicts in changed.items():
-        medians = " -> ".join("-" if o[claim] is None else f"{o[claim]:,.4g}" for o in ours)
+        medians = " -> ".join("-" if o[claim] is None else f"{o[claim]:,.4g}" for o in medians_of)
         print(f"  {claim:38} {verdicts[0]:12} -> {verdicts[1]:12} median {medians}")
 
 
@@ -378,7 +378,7 @@ def three_in_a_row(latency_ms, target_ms):
     return np.array(found)
 
 
-def check_settles(mine):
+def check_settles(answers):
     T = 17.0
     means = np.array(list(itertools.product((16.0, T, T + 0.5), repeat=5)))  # (seeds, windows)
     latency_ms = np.repeat(means, WINDOW, axis=1)  # (seeds, samples)
@@ -386,24 +386,24 @@ def check_settles(mine):
     latency_ms[:, 1::2] -= 0.25
     expected = three_in_a_row(latency_ms, T)
     seeds = [f"windows with the means {', '.join(f'{m:g}' for m in row)}" for row in means]
-    compare("settles", mine("settles", latency_ms, T), expected, (seeds,))
+    compare("settles", answers("settles", latency_ms, T), expected, (seeds,))
     yield "settles"
 
 
-def show_settles(mine):
+def show_settles(answers):
     """Three definitions of the same word, on the same searches."""
     print("  the default run; this takes half a minute")
     problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
     points = run_searches(problem, SEEDS, SAMPLES).points()
     definitions = {
-        "every later window": claims.settles_at,
-        "three in a row": lambda accuracy, *columns: mine("settles", *columns),
-        "the first window": claims.first_under,
+        "every later window": claims.stays_under_from,
+        "three in a row": lambda accuracy, *columns: answers("settles", *columns),
+        "the first window": claims.first_window_under,
     }
     for words, settles in definitions.items():
         found = {name: settles(*points[name], T_MS) for name in points}
         medians = ", ".join(f"{name} {np.median(found[name]):,.0f}" for name in found)
-        p, verdict = claims.judge_direction(found["mnasnet"] - found["proposed"])
+        p, verdict = claims.judge_sign(found["mnasnet"] - found["proposed"])
         print(f"  {words:19} {medians}; proposed sooner: {verdict} (p = {p:.2g})")
 
 
@@ -415,10 +415,10 @@ def phone_or_surrogate():
     return nas_benchmark.load(PHONE if PHONE.exists() else nas_benchmark.SURROGATE)
 
 
-def check_prediction(mine):
+def check_prediction(answers):
     benchmark = phone_or_surrogate()
     optima = Problem(benchmark, PAIR, T_MS).optima()
-    found = mine("prediction", benchmark, T_MS)
+    found = answers("prediction", benchmark, T_MS)
     for name in PAIR:
         if not isinstance(found, dict) or name not in found:
             raise Wrong(f"prediction should return a dict with the key {name!r}")
@@ -432,7 +432,7 @@ def check_prediction(mine):
         yield name
 
 
-def show_prediction(mine):
+def show_prediction(answers):
     show_ends(Problem(phone_or_surrogate(), PAIR, T_MS))
 
 
@@ -459,7 +459,7 @@ def two_layers(cell, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
     return np.array(p)
 
 
-def check_second_layer(mine):
+def check_second_layer(answers):
     H = 2
     rng = np.random.default_rng(1)
     shapes = dict(
@@ -474,7 +474,7 @@ def check_second_layer(mine):
     )
     weights = {name: rng.normal(0, 0.7, shape) for name, shape in shapes.items()}
     cell = np.array([3, 0, 4, 3, 1, 1])
-    found = mine("forward_2", cell, **weights)
+    found = answers("forward_2", cell, **weights)
     compare("p", found, two_layers(cell, **weights), (STEPS, CHOICES))
     yield "p"
     A = -1.3
@@ -484,14 +484,14 @@ def check_second_layer(mine):
         return -A * sum(np.log(p[t, cell[t]]) for t in range(S))
 
     expected = central_differences(loss, weights)
-    yield from compare_weights(mine("backward_2", cell, A, **weights), expected, H)
+    yield from compare_weights(answers("backward_2", cell, A, **weights), expected, H)
 
 
 # --- The list ---------------------------------------------------------------------------------
 
 
 class Exercise(NamedTuple):
-    """title; minutes it takes; check(mine), a generator; show(mine), what there is to see."""
+    """title; minutes it takes; check(answers), a generator; show(answers), what there is to see."""
 
     title: str
     minutes: int

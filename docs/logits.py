@@ -1,7 +1,7 @@
 """A first step before the LSTM: the simplest policy, one row of logits per edge, and nothing else.
 
     search = LogitsReinforce(range(8), **nas_search.HYPERPARAMETERS)
-    rows = search.search(pay, samples=5000)  # (8, 5000), for pay (8, 15625)
+    rows = search.search(reward_tables, samples=5000)  # (8, 5000), for reward_tables (8, 15625)
 
 Edge t gets its operation from softmax(theta[t]), whatever was chosen before: 30 numbers, where the
 LSTM has 18,501. The loss, its derivative by the logits, Adam, the baseline and the search are those

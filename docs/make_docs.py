@@ -34,6 +34,7 @@ from sensitivity import GRID_TABLES, MODELLED, share
 
 import command_line
 import figures
+from claims import key
 
 PICTURES = ("fig2", "fig3", "fig6", "fig7", "claims", "landscape")
 
@@ -120,17 +121,17 @@ def results_table(entries):
     for e in entries:
         if e["verdict"] == "no claim":
             continue
-        line = measured[e["claim"]]
+        line = measured[key(e)]
         shares = []
         for table in GRID_TABLES:
             here = [setting for setting in settings if setting["table"] == table]
-            shares.append(share([setting[f"{e['claim']}, verdict"] for setting in here]))
+            shares.append(share([setting[f"{key(e)}.verdict"] for setting in here]))
         rows.append(
             [
-                e["claim"],
+                e["text"],
                 "" if e["paper"] is None else f"{e['paper']:,}",
-                cell(e["bound"], e["ours"], e["verdict"]),
-                cell(line["bound"], as_number(line["ours"]), line["verdict"]),
+                cell(e["censoring"], e["median"], e["verdict"]),
+                cell(line["censoring"], as_number(line["median"]), line["verdict"]),
                 " / ".join(shares),
             ]
         )
@@ -168,9 +169,9 @@ def check():
         if line not in printed.splitlines():
             sys.exit(f"README.md shows a line that a run does not print: {line}")
     for e in summary["claims"]:
-        (line,) = [line for line in shown if line.startswith(f"  {e['claim']}  ")]
-        if e["ours"] is not None and not agrees(ours_in(line, e["claim"]), e["per_seed"]):
-            sys.exit(f"README.md: unlike the run's {e['ours']:g}: {line}")
+        (line,) = [line for line in shown if line.startswith(f"  {e['text']}  ")]
+        if e["median"] is not None and not agrees(ours_in(line, e["text"]), e["per_seed"]):
+            sys.exit(f"README.md: unlike the run's {e['median']:g}: {line}")
     check_results(summary["claims"])
     wrong = [
         line

@@ -5,7 +5,7 @@ Text stands between <!-- name --> and <!-- end of name -->; the rest is written 
 import csv
 import io
 
-from command_line import UserError, whole_files
+from command_line import UserError, atomic_output
 
 
 def markdown(header, rows):
@@ -39,7 +39,7 @@ def write_csv(path, lines):
     writer = csv.DictWriter(text, lines[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
-    with whole_files(path.parent) as folder:
+    with atomic_output(path.parent) as folder:
         (folder / path.name).write_text(text.getvalue(), encoding="utf-8")
 
 

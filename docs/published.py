@@ -33,7 +33,7 @@ from logits import LogitsReinforce
 from pages import markdown
 
 import build_benchmark
-from command_line import leave_signals_to_the_parent, progress, reading
+from command_line import as_user_error, leave_signals_to_the_parent, progress
 from controller_numpy import Reinforce
 from nas_benchmark import N_CELLS, PlainUnpickler
 from nas_search import CORES, HYPERPARAMETERS, LOCKSTEP, WORKERS, random_search
@@ -76,7 +76,7 @@ class Trained(NamedTuple):
 def load(folder):
     """The public tables as Trained, from a folder; None downloads them. Raises UserError."""
     path = build_benchmark.fetch(folder, REPOSITORY, FILE, SHA256)
-    with reading(path, "table of 12 epochs", "fetch it again"), open(path, "rb") as file:
+    with as_user_error(path, "table of 12 epochs", "fetch it again"), open(path, "rb") as file:
         cells = PlainUnpickler(file, build_benchmark.ALLOWED).load()
         rows = [build_benchmark.row_of(cell["arch"]) for cell in cells]
         percent = build_benchmark.by_row(rows, [cell["valacc"] for cell in cells])
@@ -121,8 +121,8 @@ def searched(task, valid, draws):
     budget does not pay for can be left out afterwards."""
     policy, rate, seeds = task
     settings = HYPERPARAMETERS | dict(learning_rate=rate)
-    pay = np.broadcast_to(valid, (len(seeds), N_CELLS))
-    return POLICIES[policy](seeds, **settings).search(pay, draws)
+    reward_tables = np.broadcast_to(valid, (len(seeds), N_CELLS))
+    return POLICIES[policy](seeds, **settings).search(reward_tables, draws)
 
 
 def best_within(rows, trained, budget_s=BUDGET_S):

@@ -19,7 +19,7 @@ from pages import markdown
 
 import build_benchmark
 import nas_benchmark
-from claims import PAIR, WINDOW, ledger
+from claims import PAIR, WINDOW, evaluate_claims, key, range_95
 from command_line import progress
 from nas_reward import T_MS
 from nas_search import HYPERPARAMETERS, Problem, run_searches
@@ -28,13 +28,22 @@ MODELLED = "modelled"  # measured accuracies, the surrogate's latency
 MODELLED_TOO = "modelled_1080ti_32"  # the same with another model of the latency
 
 
+def made_up_texts():
+    """{claim's key: its text}, of the rewards that the paper compares."""
+    points = {name: (np.zeros((1, 1)), np.ones((1, 1))) for name in PAIR}
+    return {key(result): result["text"] for result in evaluate_claims(points, T_MS)}
+
+
+TEXTS = made_up_texts()
+
+
 # --- Searches ---------------------------------------------------------------------------------
 
 
 def judged(problem, seeds, hyperparameters=HYPERPARAMETERS):
-    """(runs, ledger) of a problem's searches."""
+    """(runs, claims) of a problem's searches."""
     runs = run_searches(problem, seeds, hyperparameters=hyperparameters)
-    return runs, ledger(runs.points(), problem.target_ms)
+    return runs, evaluate_claims(runs.points(), problem.target_ms)
 
 
 def table_of(name, folder):
@@ -68,17 +77,15 @@ def grid():
     ]
 
 
-def inside(entry):
-    """The verdict of one line of the ledger with the grid's few seeds.
+def inside(result):
+    """The verdict of one claim with the grid's few seeds.
 
-    A number: whether the paper's lies in the range of our runs. A direction: the ledger's."""
-    if entry["kind"] == "direction" or entry["paper"] is None:
-        return entry["verdict"]
-    if not entry["per_seed"]:
+    A value: whether the paper's lies in the range of our runs. A sign: the verdict as always."""
+    if result["kind"] == "sign" or result["paper"] is None:
+        return result["verdict"]
+    if result["median"] is None:
         return "not testable"
-    low = min(entry["per_seed"])
-    high = max(entry["per_seed"])
-    return "inside" if low <= entry["paper"] <= high else "outside"
+    return "inside" if result["min"] <= result["paper"] <= result["max"] else "outside"
 
 
 def spread(runs, reward):
@@ -97,12 +104,12 @@ def hyperparameters(folder):
         line = dict(table=table) | setting
         for name in PAIR:
             last = runs.rows[name][:, -WINDOW:]  # (seeds, 250)
-            reward = float(problem.pay[name][last].mean())
-            line[f"{name}: reward, last window"] = round(reward, 5)
-            line[f"{name}: spread"] = round(spread(runs, name), 1)
+            reward = float(problem.reward_tables[name][last].mean())
+            line[f"{name}.last_reward"] = round(reward, 5)
+            line[f"{name}.spread"] = round(spread(runs, name), 1)
         for e in entries:
-            line[e["claim"]] = e["ours"]
-            line[f"{e['claim']}, verdict"] = inside(e)
+            line[f"{key(e)}.median"] = e["median"]
+            line[f"{key(e)}.verdict"] = inside(e)
         lines.append(line)
         progress(len(lines), len(todo), time.perf_counter() - start)
     return lines
@@ -120,7 +127,7 @@ def rule_table(lines):
             and line["baseline_decay"] == "0.95"
         )
         if candidate:
-            spreads = [float(line[f"{name}: spread"]) for name in PAIR]
+            spreads = [float(line[f"{name}.spread"]) for name in PAIR]
             enough = min(spreads) >= SPREAD
             first = enough and chosen is None
             if first:
@@ -139,7 +146,7 @@ def shares_table(lines):
     """In how many settings of the grid each claim holds, on each table, with and without b."""
     rows = []
     for claim in claims_of(lines):
-        row = [claim]
+        row = [TEXTS[claim]]
         for table in GRID_TABLES:
             for no_baseline in (False, True):
                 here = [
@@ -147,7 +154,7 @@ def shares_table(lines):
                     for line in lines
                     if line["table"] == table and (line["baseline_decay"] == "") == no_baseline
                 ]
-                row.append(share([line[f"{claim}, verdict"] for line in here]))
+                row.append(share([line[f"{claim}.verdict"] for line in here]))
         rows.append(row)
     header = ["claim"]
     for table in GRID_TABLES:
@@ -165,7 +172,7 @@ def share(verdicts):
 
 def claims_of(lines):
     """The claims that were judged, in order."""
-    ends = ", verdict"
+    ends = ".verdict"
     return [
         column.removesuffix(ends)
         for column, value in lines[0].items()
@@ -175,15 +182,15 @@ def claims_of(lines):
 
 def is_inside(line, claim):
     """Whether the paper's number lies in the range of a setting's runs."""
-    return line[f"{claim}, verdict"] == "inside"
+    return line[f"{claim}.verdict"] == "inside"
 
 
 def calibration_table(lines):
     """Which settings could have given the paper's MnasNet run, and what they say of the other."""
     baseline = [
-        "mnasnet: networks of 50-60 % under T",
-        "mnasnet: networks of 60-70 % under T",
-        "mnasnet: settles at or under T",
+        "fig6_50_60.mnasnet",
+        "fig6_60_70.mnasnet",
+        "fig7_stays_under.mnasnet",
     ]
     papers = dict(zip(baseline, ("659", "781", "4,750"), strict=True))
     other = [name.replace("mnasnet", "proposed") for name in baseline]
@@ -203,17 +210,15 @@ def calibration_table(lines):
 # --- Verdicts ---------------------------------------------------------------------------------
 
 SEEDS = range(run_experiment.SEEDS)
-KEPT = (  # of a line of the ledger
-    "claim",
+KEPT = (  # of a claim's result
+    "text",
     "kind",
     "paper",
-    "ours",
-    "bound",
-    "low",
-    "high",
+    "median",
+    "censoring",
     "p",
     "random",
-    "never",
+    "n_censored",
     "verdict",
 )
 # table -> its targets: in ms, or below 1 the share of cells that meet T. HELP publishes targets
@@ -254,16 +259,18 @@ def verdicts(folder):
             for name in PAIR:
                 line[f"optimum of {name}, ms"] = round(optima[name]["latency_ms"], 2)
                 line[f"optimum of {name}, %"] = round(100 * optima[name]["accuracy"], 2)
-            lines.append(line | {key: e[key] for key in KEPT})
+            line["claim"] = key(e)
+            line["q025"], line["q975"] = range_95(e["per_seed"]) if e["per_seed"] else (None, None)
+            lines.append(line | {name: e[name] for name in KEPT})
         progress(done, len(todo), time.perf_counter() - start)
     return lines
 
 
 SHORT = {
-    "proposed draws more networks under T": "more under T",
-    "proposed draws more of 50-60 %": "more of 50-60 %",
-    "proposed draws more of 60-70 %": "more of 60-70 %",
-    "proposed settles sooner": "sooner",
+    "fig6_under_T.sign": "more under T",
+    "fig6_50_60.sign": "more of 50-60 %",
+    "fig6_60_70.sign": "more of 60-70 %",
+    "fig7_stays_under.sign": "sooner",
 }
 
 
@@ -295,5 +302,5 @@ def tallies_table(lines):
         if first["verdict"] != "no claim":
             found = [claims[claim]["verdict"] for claims in problems]
             counts = ", ".join(f"{found.count(v)} {v}" for v in sorted(set(found)))
-            rows.append([claim, first["paper"], counts])
+            rows.append([first["text"], first["paper"], counts])
     return markdown(["claim", "paper", f"verdicts on the {len(problems)} lines"], rows)

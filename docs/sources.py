@@ -65,7 +65,7 @@ def median_of(claim):
     """Where our median of a claim may lie: within the range of the run's seeds.
 
     For example ("settles at {n}", lambda: dict(n=median_of("proposed: settles at or under T")))."""
-    (entry,) = [e for e in summary()["claims"] if e["claim"] == claim]
+    (entry,) = [e for e in summary()["claims"] if e["text"] == claim]
     return Within(min(entry["per_seed"]), max(entry["per_seed"]))
 
 
@@ -131,20 +131,20 @@ def row_of(values, form=".3f"):
 
 
 @functools.cache
-def lesson():
+def first_updates():
     """What `python controller_plain.py` prints."""
-    return plain.lesson()
+    return plain.first_updates()
 
 
 def second_update():
     """The part of it that is about the second network."""
-    _, title, rest = lesson().partition("Network 2\n")
+    _, title, rest = first_updates().partition("Network 2\n")
     return fenced(title + rest.partition("\n\n")[0])
 
 
 def three_updates():
     """The table at its end."""
-    return fenced("\n".join(lesson().splitlines()[-4:]))
+    return fenced("\n".join(first_updates().splitlines()[-4:]))
 
 
 def optima():

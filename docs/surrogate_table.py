@@ -21,7 +21,7 @@ from pages import markdown
 import build_benchmark
 import nas_benchmark
 import surrogate
-from claims import PAIR, ledger
+from claims import PAIR, evaluate_claims, key
 from command_line import progress, run
 from nas_benchmark import CELLS, N_CELLS, Benchmark
 from nas_reward import T_MS
@@ -124,14 +124,14 @@ def with_accuracy(accuracy):
 
 
 def all_searches(jobs):
-    """The ledger of each (benchmark, setting), in order."""
+    """{claim's key: its result} of each (benchmark, setting), in order."""
     start = time.perf_counter()
     ledgers = []
     for benchmark, setting in jobs:
         problem = Problem(benchmark, PAIR, T_MS)
         runs = run_searches(problem, SEEDS, hyperparameters=setting)
-        entries = ledger(runs.points(), T_MS)
-        ledgers.append({entry["claim"]: entry for entry in entries})
+        entries = evaluate_claims(runs.points(), T_MS)
+        ledgers.append({key(entry): entry for entry in entries})
         progress(len(ledgers), len(jobs), time.perf_counter() - start)
     return ledgers
 
@@ -225,7 +225,7 @@ def models_table(measured, models, narrow):
 
 def narrow_counts(entries):
     """Medians of both rewards' networks of 60-70 %, as text."""
-    medians = [entries[f"{reward}: networks of 60-70 % under T"]["ours"] for reward in PAIR]
+    medians = [entries[f"fig6_60_70.{reward}"]["median"] for reward in PAIR]
     return ", ".join(f"{median:,.0f}" for median in medians)
 
 
@@ -257,7 +257,7 @@ def optima_table(real, ours):
         [f"best cell for {reward}", *(optimum(table, reward) for table in (real, ours))]
         for reward in PAIR
     ]
-    best = int(np.argmax(Problem(ours, PAIR, T_MS).pay["proposed"]))
+    best = int(np.argmax(Problem(ours, PAIR, T_MS).reward_tables["proposed"]))
     what = f"that cell was really measured at {real.accuracy[best]:.2%}"
     rows[PAIR.index("proposed")][2] += f"; {what}"
     for name, (low, high) in list(BANDS.items())[1:]:
@@ -296,37 +296,37 @@ def latency_table(folder):
 def searches_table(ledgers):
     """A line per setting and reward: medians on measured accuracies / on the surrogate."""
     counted = {
-        "networks under T": "networks under T",
-        "of 50-60 %": "networks of 50-60 % under T",
-        "of 60-70 %": "networks of 60-70 % under T",
-        "settles": "settles at or under T",
+        "networks under T": "fig6_under_T",
+        "of 50-60 %": "fig6_50_60",
+        "of 60-70 %": "fig6_60_70",
+        "settles": "fig7_stays_under",
     }
     rows = []
     for k, setting in enumerate(SETTINGS):
         for reward in PAIR:
             row = [words_of(setting), reward]
             for claim in counted.values():
-                pair = [ledgers[2 * k + side][f"{reward}: {claim}"] for side in (0, 1)]
+                pair = [ledgers[2 * k + side][f"{claim}.{reward}"] for side in (0, 1)]
                 row.append(" / ".join(map(median_of, pair)))
             rows.append(row)
     return markdown(["hyperparameters", "reward", *counted], rows)
 
 
 def median_of(entry):
-    """Our median of a line of the ledger; "never" for most seeds that do not settle."""
+    """The median of a result; "never" for most seeds that do not settle."""
     seeds = len(entry["per_seed"])
-    if entry["never"] is not None and entry["never"] > seeds / 2:
+    if entry["n_censored"] > seeds / 2:
         return "never"
-    return f"{entry['ours']:,.0f}"
+    return f"{entry['median']:,.0f}"
 
 
 def verdicts_table(ledgers):
     """A line per setting: the directions' verdicts, measured / surrogate."""
     said = {
-        "more under T": "proposed draws more networks under T",
-        "more of 50-60 %": "proposed draws more of 50-60 %",
-        "more of 60-70 %": "proposed draws more of 60-70 %",
-        "settles sooner": "proposed settles sooner",
+        "more under T": "fig6_under_T.sign",
+        "more of 50-60 %": "fig6_50_60.sign",
+        "more of 60-70 %": "fig6_60_70.sign",
+        "settles sooner": "fig7_stays_under.sign",
     }
     rows = []
     for k, setting in enumerate(SETTINGS):
