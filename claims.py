@@ -34,12 +34,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-WINDOW = 250  # networks per window of Fig. 7
-SAMPLES = 5000  # networks that the paper draws per reward
+from nas_reward import PAIR, SAMPLES, WINDOW
+
 LEVEL = 0.05  # of each test
 MIN_RUNS = 39  # for a value: the smallest n with 2 / (n + 1) <= LEVEL
 MIN_PAIRS = 6  # for a sign: the smallest n with 2 / 2^n <= LEVEL
-PAIR = ("mnasnet", "proposed")  # the rewards that the paper compares
 
 
 # --- What is counted: each (accuracy, latency_ms, target_ms) -> (seeds,) ----------------------

@@ -47,7 +47,7 @@ import numpy as np
 
 import command_line
 import nas_benchmark
-from nas_benchmark import OPERATIONS, cell_to_row
+from nas_benchmark import OPERATIONS, SHORT, cell_to_row
 from nas_reward import T_MS, latency_reward, proposed
 
 S = 6
@@ -292,7 +292,6 @@ class Reinforce:
 
 # Larger steps than those of nas_search, so that each can be seen; entropy weight 0, to be simple.
 LESSON = dict(hidden=64, learning_rate=3e-3, entropy_weight=0.0, baseline_decay=0.9)
-SHORT = ("none", "skip", "1x1", "3x3", "pool")  # OPERATIONS, in few letters
 UPDATE = """
 Network {number}
   cell       {cell:40} one operation for each of the six edges

@@ -20,7 +20,6 @@ Accuracy is drawn in percent.
 Left out: pyplot, but for the window. `Figure` needs no display, and starts faster."""
 
 import contextlib
-import math
 import sys
 import warnings
 from functools import partial
@@ -34,16 +33,20 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.widgets import RadioButtons, Slider
 
 import nas_benchmark
-from claims import PAIR, SAMPLES, WINDOW, range_95, window_means
+from claims import range_95, window_means
 from command_line import Parser, UserError, run
 from nas_benchmark import EDGES, N_CELLS, OPERATIONS, cell_to_row
 from nas_reward import (
     ALPHA,
     COMPARED,
+    PAIR,
     REWARDS,
+    SAMPLES,
     T_MS,
     TABLE_1,
+    WINDOW,
     Y,
+    equal_strength,
     mnasnet,
     mnasnet_slope,
     proposed,
@@ -846,7 +849,7 @@ def draw_arrow(axes, start, end, at, text):
 # --- A window with sliders --------------------------------------------------------------------
 
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"
-PHONE_MISSING = f"No {PHONE.name} yet: python build_benchmark.py tables --device pixel3"
+PHONE_MISSING = f"No {PHONE.name} yet: python data/build_benchmark.py tables --device pixel3"
 PRESETS = {  # name: what one sees
     "paper": "At T, MnasNet's line is the flatter one: it pays less for a millisecond",
     "equal strength": "A larger -w: both lines are now as steep at T; only form differs",
@@ -898,7 +901,7 @@ class Explorer:
         target_ms = T_MS
         w = ALPHA
         if name == "equal strength":
-            w = w_of_equal_strength(Y, self.usual.accuracy.max(), T_MS)
+            w = equal_strength(Y, self.usual.accuracy.max(), T_MS)
         elif name == "17 ms on a phone":
             try:
                 self.benchmark = nas_benchmark.load(PHONE)
@@ -954,20 +957,13 @@ def equal_reward(reward, R, ms, target_ms):
     return (R - at_0) / (at_1 - at_0)
 
 
-def w_of_equal_strength(y, accuracy, target_ms):
-    """MnasNet's exponent with which one ms at LAT = T is worth as much accuracy as under y.
-
-    w ACC / T = -(y / x) 2 / (T ln T), from both slopes divided by what accuracy is worth."""
-    return -y / (1 - y) * 2 / (accuracy * math.log(target_ms))
-
-
 NO_WINDOW = "no window can be opened: no display, or neither Tk nor Qt (pip install PySide6)"
 
 
 def explore(argv):
     """Open the window. Raises UserError where there is no display."""
     parser = Parser(description="Sliders for T, w and y, over all cells of a benchmark.")
-    parser.add_argument("--benchmark", metavar="PATH", help="a file of build_benchmark.py")
+    parser.add_argument("--benchmark", metavar="PATH", help="a file of data/build_benchmark.py")
     args = parser.parse_args(argv)
     benchmark = nas_benchmark.load(args.benchmark)
     import matplotlib.pyplot as plt  # here, for only this needs a display

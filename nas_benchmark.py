@@ -46,6 +46,7 @@ from command_line import as_user_error, atomic_output, check_size
 # --- The search space -------------------------------------------------------------------------
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+SHORT = ("none", "skip", "1x1", "3x3", "pool")  # the same, in few letters
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (from node, to node)
 PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # the edges of each way from node 0 to node 3
 CELLS = np.array(list(itertools.product(range(len(OPERATIONS)), repeat=6)))  # (15625, 6)
@@ -197,7 +198,7 @@ def load(path=None):
         path = OFFICIAL if OFFICIAL.exists() else SURROGATE
     path = Path(path)
     with (
-        as_user_error(path, "benchmark file", "make it anew with build_benchmark.py"),
+        as_user_error(path, "benchmark file", "make it anew with data/build_benchmark.py"),
         open(check_size(path, MAX_BYTES), "rb") as file,
     ):
         return Benchmark(**load_plain(file))

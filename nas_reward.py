@@ -42,7 +42,10 @@ import numpy as np
 
 import command_line
 
-T_MS = 17.0  # the paper's target latency, ms
+# What the paper fixes
+T_MS = 17.0  # target latency, ms
+SAMPLES = 5000  # networks that it draws per reward
+WINDOW = 250  # networks per window of its Fig. 7
 ALPHA = -0.07  # MnasNet's exponent below T ...
 BETA = -0.07  # ... and above, as the paper uses them
 X = 0.9  # weight of accuracy in Eq. 5
@@ -110,6 +113,13 @@ def proposed_slope(accuracy, latency_ms, target_ms=T_MS, y=Y):
     return np.where(margin >= 1.0, slope, 0.0) + 0.0 * accuracy
 
 
+def equal_strength(y, accuracy, target_ms):
+    """MnasNet's exponent w at which one ms, at LAT = T, is worth as much accuracy as under y.
+
+    w ACC / T = -(y / x) 2 / (T ln T), from both slopes divided by what accuracy is worth."""
+    return -y / (1 - y) * 2 / (accuracy * math.log(target_ms))
+
+
 # --- What the functions refuse: the usual slip is a wrong unit --------------------------------
 
 
@@ -162,6 +172,7 @@ TABLE_1 = (
     ),
 )
 COMPARED = {"mnasnet": mnasnet, "proposed": proposed}  # the rewards that the paper compares
+PAIR = tuple(COMPARED)
 NEARLY = 0.001  # two rewards that differ by less are "nearly equal"
 
 

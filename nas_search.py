@@ -20,11 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from claims import SAMPLES, WINDOW
 from command_line import UserError, leave_signals_to_the_parent
 from controller_numpy import Reinforce
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
-from nas_reward import REWARDS
+from nas_reward import REWARDS, SAMPLES, WINDOW
 
 CORES = os.cpu_count()
 if hasattr(os, "sched_getaffinity"):  # where it exists: the cores that we may use
@@ -33,7 +32,7 @@ if hasattr(os, "sched_getaffinity"):  # where it exists: the cores that we may u
 WORKERS = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 LOCKSTEP = 16  # runs that advance together; more do not fit the cache of one core
 
-# The paper gives no hyperparameters; docs/hyperparameters.md has the rule that chose these.
+# The paper gives no hyperparameters; study/hyperparameters.md has the rule that chose these.
 HYPERPARAMETERS = dict(
     hidden=64,
     learning_rate=1e-3,

@@ -25,7 +25,7 @@ import numpy as np
 
 import nas_benchmark
 import nas_reward
-from claims import MIN_PAIRS, MIN_RUNS, PAIR, SAMPLES, WINDOW, evaluate_claims, range_95, too_small
+from claims import MIN_PAIRS, MIN_RUNS, evaluate_claims, range_95, too_small
 from command_line import (
     Parser,
     UserError,
@@ -35,8 +35,8 @@ from command_line import (
     progress,
     run,
 )
-from nas_benchmark import CELLS, MAX_MS, N_CELLS, cell_to_string, string_to_cell
-from nas_reward import REWARDS, T_MS
+from nas_benchmark import CELLS, MAX_MS, N_CELLS, SHORT, cell_to_string, string_to_cell
+from nas_reward import PAIR, REWARDS, SAMPLES, T_MS, WINDOW
 from nas_search import CORES, HYPERPARAMETERS, Problem, needed_gb, run_searches, timed
 
 SEEDS = 40  # the fewest at which every claim can be decided is 39
@@ -46,7 +46,6 @@ LIMITS = dict(  # of the options: the least and the most
     samples=(1, 1_000_000),
     workers=(1, 1_024),
 )
-SHORT_NAMES = ("none", "skip", "1x1", "3x3", "pool")  # of nas_benchmark.OPERATIONS
 
 
 def experiment(argv):
@@ -100,7 +99,7 @@ def parse(argv):
     parser.add_argument(
         "--benchmark",
         metavar="PATH",
-        help="a file of build_benchmark.py (default: the surrogate)",
+        help="a file of data/build_benchmark.py (default: the surrogate)",
     )
     parser.add_argument(
         "--rewards",
@@ -237,7 +236,7 @@ def print_cells(cells):
             print(f"  {name:12}  no cell under T")
             continue
         meets = "yes" if cell["meets_target"] else "no"
-        operations = " ".join(f"{SHORT_NAMES[k]:4}" for k in string_to_cell(cell["arch"]))
+        operations = " ".join(f"{SHORT[k]:4}" for k in string_to_cell(cell["arch"]))
         line = f"  {name:12}  {cell['accuracy']:8.2%}  {cell['latency_ms']:5.2f} ms"
         print(f"{line}  {meets:7}  {operations}".rstrip())
 

@@ -12,9 +12,9 @@ import math
 
 import numpy as np
 
-from claims import WINDOW, window_means
+from claims import window_means
 from controller_plain import START, K, S, V, sigmoid, softmax
-from nas_reward import REWARDS, X, Y
+from nas_reward import REWARDS, WINDOW, X, Y
 from nas_search import HYPERPARAMETERS
 
 # --- 1. Eq. 4 from Table 1 (a pocket calculator is enough) ------------------------------------
@@ -159,7 +159,7 @@ def settles(latency_ms, target_ms):
 
 
 # --- 9. The phone, from its landscape ---------------------------------------------------------
-# Get the table of a Pixel 3 first (3 MB):  python build_benchmark.py tables --device pixel3
+# Get the table of a Pixel 3 first (3 MB):  python data/build_benchmark.py tables --device pixel3
 # Then open its landscape:    python figures.py --benchmark data/cifar100_pixel3.pkl
 # (without a display: run_experiment.py --benchmark ... --quick --out phone draws landscape.png).
 # Without the phone's table, the check uses the benchmark that ships, and so can you. First guess,

@@ -30,17 +30,17 @@ import command_line
 import controller_plain as plain
 import nas_benchmark
 import nas_reward
-from claims import PAIR, WINDOW, window_means
-from controller_plain import SHORT, START, K, S, V
-from nas_benchmark import N_CELLS
-from nas_reward import T_MS
+from claims import window_means
+from controller_plain import START, K, S, V
+from nas_benchmark import N_CELLS, SHORT
+from nas_reward import PAIR, T_MS, WINDOW
 from nas_search import HYPERPARAMETERS, Problem, run_searches
 
 ANSWERS = Path(__file__).with_name("answers.py")
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"  # build_benchmark.py tables --device pixel3
 SEEDS = range(run_experiment.SEEDS)  # of a verdict
 FEW_SEEDS = range(8)  # of a look
-SAMPLES = claims.SAMPLES
+SAMPLES = nas_reward.SAMPLES
 FEW_SAMPLES = 600  # of a look at the plain controller, which is slow
 
 

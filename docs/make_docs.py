@@ -5,12 +5,12 @@
     python docs/make_docs.py hyperparameters --from DIR   the grid, on two tables; half an hour
     python docs/make_docs.py verdicts --from DIR          every claim on every table; 10 minutes
     python docs/make_docs.py surrogate --from DIR         the surrogate beside the real table
-    python docs/make_docs.py strength --from DIR          docs/beyond.md: strength against form
-    python docs/make_docs.py published --from DIR         docs/beyond.md: a published number
+    python docs/make_docs.py strength --from DIR          study/beyond.md: strength against form
+    python docs/make_docs.py published --from DIR         study/beyond.md: a published number
 
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. Times are
-those of two cores. Run `readme` last: its table of results reads docs/verdicts.csv and
-docs/hyperparameters.csv, which the other commands write. Text stands between
+those of two cores. Run `readme` last: its table of results reads study/verdicts.csv and
+study/hyperparameters.csv, which the other commands write. Text stands between
 <!-- name --> and <!-- end of name -->; everything outside the markers is written by hand."""
 
 import json
@@ -24,7 +24,8 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 RESULTS = ROOT / "results"
 README = ROOT / "README.md"
-sys.path.insert(0, str(ROOT))  # the program's files
+STUDY = ROOT / "study"
+sys.path[:0] = [str(ROOT / folder) for folder in ("", "data", "study")]
 
 import beyond
 import check_numbers
@@ -43,20 +44,20 @@ PICTURES = ("fig2", "fig3", "fig6", "fig7", "claims", "landscape")
 
 
 def hyperparameters(folder):
-    """docs/hyperparameters.csv, and the tables of the page."""
-    write_csv(DOCS / "hyperparameters.csv", sensitivity.hyperparameters(folder))
-    lines = read_csv(DOCS / "hyperparameters.csv")
-    page = DOCS / "hyperparameters.md"
+    """study/hyperparameters.csv, and the tables of the page."""
+    write_csv(STUDY / "hyperparameters.csv", sensitivity.hyperparameters(folder))
+    lines = read_csv(STUDY / "hyperparameters.csv")
+    page = STUDY / "hyperparameters.md"
     replace(page, "rule", sensitivity.rule_table(lines))
     replace(page, "shares", sensitivity.shares_table(lines))
     replace(page, "calibration", sensitivity.calibration_table(lines))
 
 
 def verdicts(folder):
-    """docs/verdicts.csv, and the tables of the page."""
-    write_csv(DOCS / "verdicts.csv", sensitivity.verdicts(folder))
-    lines = read_csv(DOCS / "verdicts.csv")
-    page = DOCS / "verdicts.md"
+    """study/verdicts.csv, and the tables of the page."""
+    write_csv(STUDY / "verdicts.csv", sensitivity.verdicts(folder))
+    lines = read_csv(STUDY / "verdicts.csv")
+    page = STUDY / "verdicts.md"
     replace(page, "directions", sensitivity.directions_table(lines))
     replace(page, "tallies", sensitivity.tallies_table(lines))
 
@@ -69,13 +70,13 @@ def surrogate(folder):
 
 
 def strength(folder):
-    """docs/beyond.md: the two forms over a range of strengths."""
+    """study/beyond.md: the two forms over a range of strengths."""
     beyond.strength(folder)
     beyond.asks(folder)
 
 
 def published(folder):
-    """docs/beyond.md: NAS-Bench-201's published numbers, searched again."""
+    """study/beyond.md: NAS-Bench-201's published numbers, searched again."""
     beyond.published(folder)
 
 
@@ -114,9 +115,9 @@ def shortened(printed):
 
 def results_table(entries):
     """The paper beside ours: on the surrogate, on measured accuracies, and over the grid."""
-    lines = read_csv(DOCS / "verdicts.csv")
+    lines = read_csv(STUDY / "verdicts.csv")
     measured = {line["claim"]: line for line in lines if line["table"] == MODELLED}
-    settings = read_csv(DOCS / "hyperparameters.csv")
+    settings = read_csv(STUDY / "hyperparameters.csv")
     rows = []
     for e in entries:
         if e["verdict"] == "no claim":

@@ -21,15 +21,13 @@ from pages import markdown, read_csv
 
 import claims
 import controller_plain as plain
-import figures
 import nas_benchmark
 import nas_reward
 import nas_search
-from claims import PAIR, SAMPLES
 from command_line import UserError
-from controller_plain import SHORT, K
-from nas_benchmark import OPERATIONS, cell_to_row
-from nas_reward import T_MS, X, Y
+from controller_plain import K
+from nas_benchmark import OPERATIONS, SHORT, cell_to_row
+from nas_reward import PAIR, SAMPLES, T_MS, X, Y
 from nas_search import HYPERPARAMETERS, Problem
 from run_experiment import SEEDS
 
@@ -235,7 +233,7 @@ def guesses():
 def equal_strength():
     """w_eq for a network of 72 %, at T."""
     accuracy = 0.72
-    w = figures.w_of_equal_strength(Y, accuracy, T_MS)
+    w = nas_reward.equal_strength(Y, accuracy, T_MS)
     return dict(percent=100 * accuracy, w=w, size=-w, paper=-nas_reward.ALPHA)
 
 
@@ -262,8 +260,8 @@ def random_search():
 
 
 def phone():
-    """Each reward's best cell on a Pixel 3, T = 17 ms, as docs/verdicts.csv has it."""
-    lines = read_csv(Path(__file__).resolve().parent / "verdicts.csv")
+    """Each reward's best cell on a Pixel 3, T = 17 ms, as study/verdicts.csv has it."""
+    lines = read_csv(Path(__file__).resolve().parents[1] / "study" / "verdicts.csv")
     line = next(line for line in lines if line["table"] == "pixel3" and line["target_ms"] == "17.0")
     return dict(
         mnasnet_ms=float(line["optimum of mnasnet, ms"]),

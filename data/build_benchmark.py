@@ -1,12 +1,12 @@
 """Where the tables come from: makes the benchmark files that `nas_benchmark.load` reads.
 
-    python build_benchmark.py tables --device modelled        measured accuracy, modelled latency
-    python build_benchmark.py tables --device pixel3          measured accuracy, measured latency
-    python build_benchmark.py tables --latency FILE.csv       measured accuracy, your own latency
-    python build_benchmark.py tables --list                   27 devices, and the two models
-    python build_benchmark.py natsbench DIR                   the official NATS-Bench folder
-    python build_benchmark.py nasbench201 FILE.pth            the official NAS-Bench-201 file
-    python build_benchmark.py surrogate                       the committed surrogate, to the byte
+    python data/build_benchmark.py tables --device modelled   measured accuracy, modelled latency
+    python data/build_benchmark.py tables --device pixel3     measured accuracy, measured latency
+    python data/build_benchmark.py tables --latency FILE.csv  measured accuracy, your own latency
+    python data/build_benchmark.py tables --list              27 devices, and the two models
+    python data/build_benchmark.py natsbench DIR              the official NATS-Bench folder
+    python data/build_benchmark.py nasbench201 FILE.pth       the official NAS-Bench-201 file
+    python data/build_benchmark.py surrogate                  the committed surrogate, to the byte
 
 data/README.md says what each needs, and who owns it; surrogate.py has the models of the surrogate.
 
@@ -27,10 +27,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
+
 import numpy as np
+import surrogate
 
 import nas_benchmark
-import surrogate
 from command_line import (
     Parser,
     UserError,

@@ -6,7 +6,7 @@
 Edge t gets its operation from softmax(theta[t]), whatever was chosen before: 30 numbers, where the
 LSTM has 18,501. The loss, its derivative by the logits, Adam, the baseline and the search are those
 of controller_numpy.py, which is why this file is short: `Logits` has what `Reinforce` asks of a
-`Controller`, and the LSTM differs by what stands between dlogits and theta. docs/beyond.md says
+`Controller`, and the LSTM differs by what stands between dlogits and theta. study/beyond.md says
 what the LSTM buys.
 
     letter   meaning                                          shape            here
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
 
 from controller_numpy import Adam, K, Reinforce, S, log_softmax
 

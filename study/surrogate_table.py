@@ -1,7 +1,7 @@
 """The embedded surrogate beside measured accuracies: the tables of data/README.md, as Markdown.
 
     text = surrogate_table(folder)                   `folder` holds the public tables
-    python docs/surrogate_table.py --from DIR        prints it; 6 minutes on two cores
+    python study/surrogate_table.py --from DIR        prints it; 6 minutes on two cores
 
 Without a folder they are downloaded. Both sides have the same latency, the modelled one, so that
 whatever differs comes from the accuracies. Nothing here decides what ships: surrogate.py does."""
@@ -12,19 +12,19 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
 
 import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
+import build_benchmark
 import numpy as np
+import surrogate
 from pages import markdown
 
-import build_benchmark
 import nas_benchmark
-import surrogate
-from claims import PAIR, evaluate_claims, key
+from claims import evaluate_claims, key
 from command_line import progress, run
 from nas_benchmark import CELLS, N_CELLS, Benchmark
-from nas_reward import T_MS
+from nas_reward import PAIR, T_MS
 from nas_search import Problem, run_searches
 
 SEEDS = range(40)

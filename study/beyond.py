@@ -1,9 +1,9 @@
-"""Beyond the paper: the runs behind docs/beyond.md, which shows and explains them.
+"""Beyond the paper: the runs behind study/beyond.md, which shows and explains them.
 
-    python docs/beyond.py strength --from DIR     form against strength; 5 minutes on two cores
-    python docs/beyond.py asks --from DIR         what each reward asks for; seconds
-    python docs/beyond.py published --from DIR    a published number, run again; 2 minutes
-    python docs/beyond.py check                   the page is what the CSV files say; at once
+    python study/beyond.py strength --from DIR     form against strength; 5 minutes on two cores
+    python study/beyond.py asks --from DIR         what each reward asks for; seconds
+    python study/beyond.py published --from DIR    a published number, run again; 2 minutes
+    python study/beyond.py check                   the page is what the CSV files say; at once
 
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
 command writes a CSV file beside the page, and from it the page's tables (`strength`, the picture
@@ -29,19 +29,18 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
 
 import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
+import build_benchmark
 import numpy as np
 import published as protocol
 from pages import between, markdown, read_csv, replace, write_csv
 from sensitivity import MODELLED, table_of
 
-import build_benchmark
 import figures
-from claims import PAIR, SAMPLES
 from command_line import Parser, UserError, atomic_output, progress, run
-from nas_reward import ALPHA, REWARDS, T_MS, Y, mnasnet, proposed
+from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, Y, equal_strength, mnasnet, proposed
 from nas_search import HYPERPARAMETERS, Problem, run_searches
 
 DOCS = Path(__file__).resolve().parent
@@ -72,11 +71,6 @@ END = ("accuracy", "latency_ms", "under")
 OPTIMUM = "optimum"  # in the place of a seed: the reward's best cell of all
 
 
-def w_of_equal_strength(y, accuracy, target_ms):
-    """MnasNet's exponent with the price of the proposed reward's y: -(y / x) 2 / (ACC ln T)."""
-    return -y / (1 - y) * 2 / (accuracy * math.log(target_ms))
-
-
 def y_of_equal_strength(w, accuracy, target_ms):
     """The proposed reward's y with the price of MnasNet's exponent w: the inverse."""
     y_by_x = -w * accuracy * math.log(target_ms) / 2
@@ -92,7 +86,7 @@ def strengths(benchmark, target_ms):
         if name == "w":
             y = y_of_equal_strength(w, accuracy, target_ms)
         else:
-            w = w_of_equal_strength(y, accuracy, target_ms)
+            w = equal_strength(y, accuracy, target_ms)
         pairs.append((w, y))
     return pairs
 
@@ -265,7 +259,7 @@ def reach_table(tables):
 def prices_table():
     """The w whose strength is that of the paper's y, over T, at ACC = 72 %."""
     targets = (4, 10, 17, 25.5, 50, 100)
-    values = [f"{w_of_equal_strength(Y, 0.72, target):.3f}" for target in targets]
+    values = [f"{equal_strength(Y, 0.72, target):.3f}" for target in targets]
     return markdown(["T, ms", *map(str, targets)], [["w", *values]])
 
 
@@ -303,7 +297,7 @@ PANELS = (MODELLED, "titan_rtx_256", "pixel3")
 
 
 def draw_strength(path, tables, benchmarks):
-    """docs/strength.png: where the searches end as the strength grows, one panel per table."""
+    """study/strength.png: where the searches end as the strength grows, one panel per table."""
     title = "Where searches end, as a millisecond is priced ever higher"
     margins = dict(bottom=0.26, top=0.80, wspace=0.2)
     layout = dict(columns=len(PANELS), margins=margins, sharey=False)
@@ -495,7 +489,7 @@ def check(out=DOCS):
     for command, maker in MAKERS.items():
         for marker, text in maker(out).items():
             if between(page, marker) != text + "\n":
-                raise UserError(f"{page}: '{marker}' is old; run docs/beyond.py {command}")
+                raise UserError(f"{page}: '{marker}' is old; run study/beyond.py {command}")
             prose = prose.replace(text, "")
             shown += text
     known = {*numbers(shown), *KNOWN}
@@ -517,7 +511,7 @@ COMMANDS = {"strength": strength, "asks": asks, "published": published}
 
 def command(argv):
     """Run the command that `argv` names."""
-    parser = Parser(description="Make and check docs/beyond.md.")
+    parser = Parser(description="Make and check study/beyond.md.")
     parser.add_argument("command", choices=[*COMMANDS, "check"])
     parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="public tables")
     args = parser.parse_args(argv)

@@ -11,17 +11,17 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
 
 import run_experiment  # first: it sets the number of BLAS threads  # isort: skip
+import build_benchmark
 import numpy as np
 from pages import markdown
 
-import build_benchmark
 import nas_benchmark
-from claims import PAIR, WINDOW, evaluate_claims, key, range_95
+from claims import evaluate_claims, key, range_95
 from command_line import progress
-from nas_reward import T_MS
+from nas_reward import PAIR, T_MS, WINDOW
 from nas_search import HYPERPARAMETERS, Problem, run_searches
 
 MODELLED = "modelled"  # measured accuracies, the surrogate's latency

@@ -16,7 +16,7 @@ accuracy, and report its test accuracy after 200 epochs, on three data sets. Lat
     gain      mean test accuracy less that of random search              points
 
 The searches are the project's own, with its hyperparameters. Only the learning rate is varied as
-well, for that of the published run is not known. docs/beyond.md says what else differs."""
+well, for that of the published run is not known. study/beyond.md says what else differs."""
 
 import functools
 import itertools
@@ -25,14 +25,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
 
 import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
+import build_benchmark
 import numpy as np
 from logits import LogitsReinforce
 from pages import markdown
 
-import build_benchmark
 from command_line import as_user_error, leave_signals_to_the_parent, progress
 from controller_numpy import Reinforce
 from nas_benchmark import N_CELLS, PlainUnpickler
