@@ -1,27 +1,27 @@
 """What all commands do the same way: errors in one line, files written completely or not at all.
 
-run(command, argv)                 the exit code; one line on stderr for whatever goes wrong
-progress(done, total, seconds)     a bar on stderr, cleared by clear_progress()
-as_user_error(path, kind, advice)        with: whatever a damaged file raises becomes one line
-atomic_output(folder)                with: files appear in `folder` together, at the end
-leave_signals_to_the_parent()      what a worker process does first
-memory_gb()                        how much memory this machine has"""
+run(command, argv)                     the exit code; one line on stderr for whatever goes wrong
+progress(done, total, seconds)         a bar on stderr, cleared by clear_progress()
+tracked(todo)                          the items of a list, with that bar
+as_user_error(path, kind, advice)      with: whatever a damaged file raises becomes one line
+atomic_output(folder)                  with: files appear in `folder` together, at the end
+leave_signals_to_the_parent()          what a worker process does first"""
 
 import argparse
 import contextlib
-import math
 import os
-import platform
 import shutil
 import signal
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
-# Besides Ctrl-C: kill, a closed terminal, and on Windows Ctrl-Break.
-STOPS = [number for number in signal.Signals if number.name in ("SIGTERM", "SIGHUP", "SIGBREAK")]
-UNFINISHED = f".unfinished-{platform.node()}"  # the folders of runs on this machine
+# Ctrl-C, kill, a closed terminal, and on Windows Ctrl-Break.
+STOPS = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")]
+UNFINISHED = ".unfinished-"  # begins the name of a folder that a run is writing to
+A_DAY = 86_400  # seconds
 
 
 class UserError(ValueError):
@@ -40,29 +40,26 @@ class Parser(argparse.ArgumentParser):
 
 def run(command, argv):
     """Call command(argv); the exit code is 0, or after one line on stderr 1, 2 or 128 + signal."""
-    forgive_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # "?" for a letter that this terminal lacks
+    stop_on_signals()
     try:
-        with stopped_by_signals():
-            command(argv)
-            sys.stdout.flush()
-        return 0
-    except BrokenPipeError:  # the reader of a pipe, say `head`, has seen enough
-        silence(sys.stdout)
+        command(argv)
+        sys.stdout.flush()
         return 0
     except UserError as error:
         code, message = 2, str(error)
-    except OSError as error:
-        code, message = 1, named(error)
     except MemoryError:
         code, message = 1, "out of memory: ask for fewer seeds or samples"
     except KeyboardInterrupt as error:
         code = 128 + (error.args or [signal.SIGINT])[0]
         message = "interrupted; earlier results were not touched"
-    try:
-        sys.stdout.flush()
-    except OSError as error:  # its disk is full
-        silence(sys.stdout)
-        message = f"what is printed cannot be written: {error.strerror}"
+    except BrokenPipeError:  # the reader of a pipe, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        code, message = 1, describe_os_error(error)
     clear_progress()
     print(f"{Path(sys.argv[0]).name}: error: {one_line(message)}", file=sys.stderr)
     return code
@@ -76,7 +73,7 @@ def one_line(text, most=500):
     return text
 
 
-def named(error):
+def describe_os_error(error):
     """What an OSError says, with the file that the user knows, not the unfinished one."""
     path = error.filename2 or error.filename
     reason = error.strerror or str(error)
@@ -86,45 +83,24 @@ def named(error):
     return f"{Path(*known)}: {reason}"
 
 
-def forgive_streams():
-    """Let stdout and stderr print "?" for what they cannot show, and exist even if closed."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-        setattr(sys, name, stream)
-
-
-def silence(stream):
-    """What `stream` still holds, and what is yet to be printed, goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
 # --- Signals ----------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def stopped_by_signals():
-    """Let the signals that would end the inside at once end it as Ctrl-C does, tidily."""
-
-    def stop(number, frame):
-        raise KeyboardInterrupt(number)
-
-    ours = []
+def stop_on_signals():
+    """Let the signals that would end a command at once end it as Ctrl-C does, tidily."""
     if threading.current_thread() is threading.main_thread():
-        ours = [n for n in STOPS if signal.getsignal(n) == signal.SIG_DFL]  # nohup ignores one
-    for number in ours:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+        for number in STOPS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores one
+                signal.signal(number, stop)
+
+
+def stop(number, frame):
+    raise KeyboardInterrupt(number)
 
 
 def leave_signals_to_the_parent():
     """For a worker process: only the parent, which ends by any signal tidily, ends it."""
-    for number in (signal.SIGINT, *STOPS):
+    for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent's way to end it
 
@@ -148,6 +124,14 @@ def clear_progress():
     """Take the bar off the terminal, so that a line can be printed in its place."""
     if sys.stderr.isatty():
         print(f"\r{'':60}\r", end="", file=sys.stderr, flush=True)
+
+
+def tracked(todo):
+    """The items of a list, with a bar of progress after each."""
+    start = time.perf_counter()
+    for done, item in enumerate(todo, 1):
+        yield item
+        progress(done, len(todo), time.perf_counter() - start)
 
 
 # --- Files ------------------------------------------------------------------------------------
@@ -188,11 +172,11 @@ def atomic_output(folder):
         raise UserError(f"{folder} is not a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(folder)
+        for old in folder.glob(f"{UNFINISHED}*"):  # left by kill -9
+            if time.time() - old.stat().st_mtime > A_DAY:
+                shutil.rmtree(old, ignore_errors=True)
         unfinished = tempfile.TemporaryDirectory(
-            prefix=f"{UNFINISHED}-{os.getpid()}-",
-            dir=folder,
-            ignore_cleanup_errors=True,
+            prefix=UNFINISHED, dir=folder, ignore_cleanup_errors=True
         )
         with unfinished as name:
             temporary = folder / Path(name).name  # relative, if `folder` is: for messages
@@ -207,40 +191,11 @@ def atomic_output(folder):
         raise
 
 
-def remove_abandoned(folder):
-    """Remove from `folder` what runs of this machine left that were killed."""
-    for path in folder.glob(f"{UNFINISHED}-*-*"):
-        process = path.name.split("-")[-2]
-        if process.isdecimal() and not is_running(int(process)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def is_running(process):
-    """Whether the process of this number runs; true where one cannot ask, on Windows."""
-    try:
-        if os.name == "posix":
-            os.kill(process, 0)  # asks, and does nothing
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):  # somebody else's; not a number of a process
-        pass
-    return True
-
-
 def check_replaceable(path):
     """UserError if there is something at `path` that may not be written over."""
     try:
         if path.exists():
-            with open(path, "r+b"):  # Windows refuses it while another program has it open
-                pass
+            open(path, "r+b").close()  # Windows refuses it while another program has it open
     except OSError as error:
         advice = "close what shows it, or choose another --out"
         raise UserError(f"{path} cannot be replaced ({error.strerror}): {advice}") from None
-
-
-def memory_gb():
-    """The memory of this machine in GB; infinite where the system does not tell, as Windows."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    except (AttributeError, OSError, ValueError):
-        return math.inf

@@ -19,12 +19,13 @@ single search, drop the letter N.
     K        operations to choose from                                         5
     V        tokens: the operations and the start token                        6
     H        hidden units of the LSTM                                          64
-    x        input of a step: [one-hot token, h, 1]           (N, S+1, V+H+1)
+    x        after step t, what the next one reads:           (N, S+1, V+H+1)
+             [one-hot a_t, h_t, 1]; x[:, -1] at the start
     W        weights and, in the last row, bias               (N, V+H+1, 4H)
     z        x W: four blocks of H columns, for i, f, g, o    (N, S, 4H)
     i f o    input, forget and output gate, 0..1              (N, S, H) each
     g        candidate for the cell state, -1..1              (N, S, H)
-    c        cell state before step t; c[:, t+1] after it     (N, S+1, H)
+    c        cell state after step t; c[:, -1] at the start   (N, S+1, H)
     h        hidden state likewise; kept in x, next to the 1  (N, S+1, H)
     Wo       weights and bias from h to the logits            (N, H+1, K)
     p        probability of each operation                    (N, S, K)
@@ -43,6 +44,8 @@ import numpy as np
 from controller_plain import INIT_RANGE, START, K, S, V
 from nas_benchmark import cell_to_row
 
+BEFORE = np.arange(S) - 1  # step t starts from what stands at t - 1; at first, at -1
+
 
 class Controller:
     """N LSTM policies over cells, one per generator in `rngs`; float64 is for checks.
@@ -57,21 +60,31 @@ class Controller:
         P = (V + H + 1) * 4 * H + (H + 1) * K
         self.theta = np.empty((self.N, P), dtype)
         self.grad = np.zeros_like(self.theta)
-        self.W, self.Wo = self._views(self.theta)
-        self.dW, self.dWo = self._views(self.grad)
+        self._make_buffers()
+        self._make_views()
         for theta, rng in zip(self.theta, rngs, strict=True):
             theta[:] = rng.uniform(-INIT_RANGE, INIT_RANGE, theta.size)
         self.W[:, -1] = 0.0
         self.W[:, -1, H : 2 * H] = 1.0  # remember: 73 % of c survives a step
         self.Wo[:, -1] = 0.0
-        self._make_buffers()
 
-    def _views(self, flat):
+    def _make_views(self):
+        """The arrays that share memory with another one."""
+        self.W, self.Wo = self._weights_in(self.theta)
+        self.dW, self.dWo = self._weights_in(self.grad)
+        self.h = self.x[:, :, V:-1]
+
+    def _weights_in(self, flat):
         """(N, P) -> W (N, V+H+1, 4H) and Wo (N, H+1, K), sharing memory."""
         size_of_Wo = (self.H + 1) * K
         W = flat[:, :-size_of_Wo]
         Wo = flat[:, -size_of_Wo:]
         return W.reshape(self.N, -1, 4 * self.H), Wo.reshape(self.N, -1, K)
+
+    def __setstate__(self, arrays):
+        """For copy and pickle, which copy each array by itself: the views are made again."""
+        self.__dict__ = arrays
+        self._make_views()
 
     def _make_buffers(self):
         """Arrays that every network is computed in; kept for speed. Skip this at first reading."""
@@ -84,9 +97,8 @@ class Controller:
             return np.zeros((steps, N, width), dtype).swapaxes(0, 1)
 
         self.x = zeros(S + 1, V + H + 1)
-        self.x[:, 0, START] = 1.0  # the first token
-        self.x[:, :, -1] = 1.0  # what multiplies the bias
-        self.h = self.x[:, :, V:-1]  # a view; h[:, 0] is the start state, 0
+        self.x[:, -1, START] = 1.0  # the first token
+        self.x[:, :, -1] = 1.0  # what multiplies the bias; h starts at 0
         self.c = zeros(S + 1, H)
         self.tanh_c = zeros(S, H)
         self.gates = zeros(S, 4 * H)  # first z, then i, f, g, o in its place
@@ -127,14 +139,14 @@ class Controller:
         x, h, c, tanh_c = self.x, self.h, self.c, self.tanh_c
         gates, logits, a = self.gates, self.logits, self.a
         for t in range(S):
-            gates[:, t] = batched_vecmat(x[:, t], self.W)  # z = x W
+            gates[:, t] = batched_vecmat(x[:, t - 1], self.W)  # z = x W
             i, f, g, o = self._activate(gates[:, t])  # (N, H) each
-            c[:, t + 1] = f * c[:, t] + i * g  # c' = f c + i g
-            tanh_c[:, t] = np.tanh(c[:, t + 1])
-            h[:, t + 1] = o * tanh_c[:, t]  # h' = o tanh(c')
-            logits[:, t] = batched_vecmat(x[:, t + 1, V:], self.Wo)  # logits = [h', 1] Wo
+            c[:, t] = f * c[:, t - 1] + i * g
+            tanh_c[:, t] = np.tanh(c[:, t])
+            h[:, t] = o * tanh_c[:, t]
+            logits[:, t] = batched_vecmat(x[:, t, V:], self.Wo)  # logits = [h, 1] Wo
             a[:, t] = (logits[:, t] + noise[:, t]).argmax(axis=1)
-            x[:, t + 1, :V] = self.one_hot[a[:, t]]
+            x[:, t, :V] = self.one_hot[a[:, t]]
         return a
 
     # --- backward -----------------------------------------------------------------------------
@@ -154,30 +166,30 @@ class Controller:
         log_p = log_softmax(self.logits)  # (N, S, K)
         p = np.exp(log_p)
         E = -(p * log_p).sum(axis=2, keepdims=True)  # (N, S, 1)
-        one_hot = x[:, 1:, :K]  # (N, S, K): each choice is the next step's input
+        one_hot = x[:, :S, :K]  # (N, S, K): each choice is the next step's input
         dlogits = A * (p - one_hot) + entropy_weight * p * (log_p + E)  # (N, S, K)
 
-        # logits = [h', 1] Wo, all steps at once
-        h1 = x[:, 1:, V:]  # (N, S, H+1)
+        # logits = [h, 1] Wo, all steps at once
+        h1 = x[:, :S, V:]  # (N, S, H+1)
         np.matmul(transpose(h1), dlogits, out=self.dWo)
         dh_out = dlogits @ transpose(self.Wo[:, :-1])  # (N, S, H)
 
         # Local derivatives, all steps at once: dz = J dc for i, f, g; dz = Jo dh; dc += Jc dh
         i, f, g, o = self._split(self.gates)  # (N, S, H) each
-        Ji = g * i * (1 - i)  # c' = f c + i g,     i = sigmoid(z)
-        Jf = c[:, :-1] * f * (1 - f)  #             f = sigmoid(z)
-        Jg = i * (1 - g * g)  #                     g = tanh(z)
-        Jo = tanh_c * o * (1 - o)  # h' = o tanh(c'),  o = sigmoid(z)
+        Ji = g * i * (1 - i)  # c = f c_before + i g,  i = sigmoid(z)
+        Jf = c[:, BEFORE] * f * (1 - f)  #             f = sigmoid(z)
+        Jg = i * (1 - g * g)  #                        g = tanh(z)
+        Jo = tanh_c * o * (1 - o)  # h = o tanh(c),    o = sigmoid(z)
         Jc = o * (1 - tanh_c * tanh_c)
 
         dzi, dzf, dzg, dzo = self._split(dz)  # (N, S, H) each
         Wh_T = transpose(self.W[:, V:-1])  # (N, 4H, H)
         dc = 0.0
         for t in reversed(range(S)):
-            dh = dh_out[:, t]  # (N, H): h' feeds the logits,
-            if t + 1 < S:  # and the next step: z = x W with x = [one-hot, h', 1]
+            dh = dh_out[:, t]  # (N, H): h feeds the logits,
+            if t + 1 < S:  # and the next step: z = x W with x = [one-hot, h, 1]
                 dh = dh + batched_vecmat(dz[:, t + 1], Wh_T)
-                dc = dc * f[:, t + 1]  # the conveyor belt: c' feeds the next step's f c
+                dc = dc * f[:, t + 1]  # the conveyor belt: c feeds the next step's f c
             dc = dc + Jc[:, t] * dh  # (N, H)
             dzi[:, t] = Ji[:, t] * dc
             dzf[:, t] = Jf[:, t] * dc
@@ -185,7 +197,7 @@ class Controller:
             dzo[:, t] = Jo[:, t] * dh
 
         # z = x W, all steps at once
-        np.matmul(transpose(x[:, :-1]), dz, out=self.dW)
+        np.matmul(transpose(x[:, BEFORE]), dz, out=self.dW)
         return self.grad
 
     # --- the whole policy ---------------------------------------------------------------------
@@ -200,8 +212,8 @@ class Controller:
         Step t is done once for each of the 5^t beginnings, all in one batch (B, ...)."""
         Wx = self.W[n, :V]  # (V, 4H)
         Wh1 = self.W[n, V:]  # (H+1, 4H)
-        h1 = self.x[n, :1, V:]  # (B, H+1), [h, 1] with B = 1
-        c = self.c[n, :1]  # (B, H)
+        h1 = self.x[n, -1:, V:]  # (B, H+1), [h, 1] with B = 1
+        c = self.c[n, -1:]  # (B, H)
         token = Wx[START:]  # (1, 4H): what the next token adds to z; the start token alone
         log_p = np.zeros((1, 1), self.theta.dtype)  # (B, 1)
         for _ in range(S):

@@ -268,7 +268,11 @@ class Reinforce:
         return self.tensors["a"][:S]
 
     def learn(self, R):
-        """One REINFORCE update from the reward R of the cell just sampled.
+        """One REINFORCE update from the reward R of the cell just sampled."""
+        self.step(self.gradient_of(R))
+
+    def gradient_of(self, R):
+        """The gradient of the loss for the cell just sampled, whose reward is R.
 
         b is a moving average of the rewards before R. It may not contain R itself, for then the
         gradient would be biased. Before the first reward there is none: then b = R, and A = 0."""
@@ -277,15 +281,18 @@ class Reinforce:
             self.baseline = 0.0 if decay is None else R
         self.A = R - self.baseline
         self.gradient = backward(self.A, self.entropy_weight, **self.tensors, **self.weights)
-        self.t += 1
-        for name, theta in self.weights.items():
-            g = self.gradient["d" + name]
-            m, v = self.moments[name]
-            theta, m, v = adam(theta, g, m, v, self.t, self.learning_rate)
-            self.weights[name] = theta
-            self.moments[name] = (m, v)
         if decay is not None:
             self.baseline = decay * self.baseline + (1 - decay) * R
+        return self.gradient
+
+    def step(self, gradient):
+        """One step of Adam, for a gradient {"dWx", "dWh", ...}: of one cell, or a mean of many."""
+        self.t += 1
+        for name, theta in self.weights.items():
+            m, v = self.moments[name]
+            theta, m, v = adam(theta, gradient["d" + name], m, v, self.t, self.learning_rate)
+            self.weights[name] = theta
+            self.moments[name] = (m, v)
 
 
 # --- The lesson: the first three updates of a search ------------------------------------------

@@ -48,7 +48,6 @@ from command_line import as_user_error, atomic_output, check_size
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 SHORT = ("none", "skip", "1x1", "3x3", "pool")  # the same, in few letters
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (from node, to node)
-PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # the edges of each way from node 0 to node 3
 CELLS = np.array(list(itertools.product(range(len(OPERATIONS)), repeat=6)))  # (15625, 6)
 N_CELLS = len(CELLS)  # 5^6 = 15,625
 PLACE_VALUES = np.array([3125, 625, 125, 25, 5, 1])  # powers of 5
@@ -72,17 +71,6 @@ def string_to_cell(text):
     if len(cell) != len(EDGES) or cell_to_string(cell) != text:
         raise ValueError(f"not an architecture string of NAS-Bench-201: {text!r}")
     return cell
-
-
-def live_edges(cells):
-    """Edges on a way from input to output, (..., 6) -> (..., 6) booleans; all others are dead."""
-    present = np.asarray(cells) != OPERATIONS.index("none")
-    live = np.zeros_like(present)
-    for path in PATHS:
-        whole = present[..., path].all(axis=-1)  # (...)
-        for edge in path:
-            live[..., edge] |= whole
-    return live
 
 
 # --- A benchmark ------------------------------------------------------------------------------
@@ -225,37 +213,18 @@ PLAIN = """
     APPEND APPENDS SHORT_BINUNICODE BINUNICODE NONE NEWTRUE NEWFALSE
     BININT BININT1 BININT2 BINFLOAT
 """
-# What it takes besides to make what is `allowed`.
-CALLS = """
-    GLOBAL STACK_GLOBAL REDUCE BUILD LONG_BINGET
-    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 SHORT_BINBYTES
-"""
 
 
-class PlainUnpickler(pickle.Unpickler):
-    """Refuses a pickle that refers to anything but `allowed`, {(module, name): what to use}."""
-
-    def __init__(self, file, allowed):
-        super().__init__(file)
-        self.allowed = allowed
-
-    def find_class(self, module, name):
-        if (module, name) not in self.allowed:
-            raise ValueError(f"it refers to {module}.{name}, and may contain plain data only")
-        return self.allowed[module, name]
-
-
-def load_plain(file, allowed=()):
+def load_plain(file, known=PLAIN, unpickler=pickle.Unpickler):
     """What a pickle of plain data holds; ValueError if it is not one.
 
     The pickle's instructions are inspected before any is executed: some run code, others allocate
-    gigabytes.
-    What is built can refer to itself: check the type of each part before you go into it."""
+    gigabytes. What is built can refer to itself: check the type of each part before you go into it.
+    `known` are the opcodes that it may hold, and unpickler(file).load() executes them."""
     content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
-    known = set((PLAIN + CALLS if allowed else PLAIN).split())
     for opcode, _, _ in pickletools.genops(content):
-        if opcode.name not in known:
+        if opcode.name not in known.split():
             raise ValueError(f"it holds {opcode.name}, and may contain plain data only")
-    return PlainUnpickler(io.BytesIO(content), allowed).load()
+    return unpickler(io.BytesIO(content)).load()

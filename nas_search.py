@@ -97,19 +97,6 @@ class Problem:
 
 
 @dataclass
-class Window:
-    """What some seeds drew in one window of 250 networks; the last window may be shorter.
-
-    rows      {reward: (seeds, 250)}: the row of every network drawn, in order
-    expected  {reward: {quantity: (seeds, 1)}}: see `expectations`
-    seconds   {"search", "enumeration"}: what it took"""
-
-    rows: dict
-    expected: dict
-    seconds: dict
-
-
-@dataclass
 class Runs:
     """What all searches of a problem drew.
 
@@ -146,17 +133,9 @@ class Runs:
         return best
 
 
-def concatenate(parts, axis):
-    """Dicts of arrays with the same keys -> one such dict."""
-    return {key: np.concatenate([part[key] for part in parts], axis) for key in parts[0]}
-
-
-def added(parts):
-    """Dicts of numbers with the same keys -> one such dict, of their sums."""
-    return {key: sum(part[key] for part in parts) for key in parts[0]}
-
-
 # --- The search -------------------------------------------------------------------------------
+
+EXPECTED = ("accuracy", "latency_ms", "p_under_target", "reward", "entropy")
 
 
 def run_searches(
@@ -172,33 +151,30 @@ def run_searches(
     on_window(rows, end), if given, is called after each window, with `rows` {reward or "random":
     (seeds, 250)} and `end`, the number of networks drawn so far. Raises UserError."""
     seeds = [int(seed) for seed in seeds]
-    random = np.stack([random_search(seed, samples) for seed in seeds])  # (seeds, samples)
-    finished = []
+    names = [*problem.reward_tables, "random"]
+    rows = np.empty((len(names), len(seeds), samples), np.int32)
+    rows[-1] = [random_search(seed, samples) for seed in seeds]
+    expected = []
+    seconds = np.zeros(2)
     end = 0
     for shares in windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
-        window = Window(
-            rows=concatenate([share.rows for share in shares], axis=0),
-            expected={
-                name: concatenate([share.expected[name] for share in shares], axis=0)
-                for name in problem.reward_tables
-            },
-            seconds=added([share.seconds for share in shares]),
-        )
-        start = end
-        end = min(start + WINDOW, samples)
-        window.rows["random"] = random[:, start:end]
-        finished.append(window)
+        drawn, expectation, took = zip(*shares, strict=True)
+        start, end = end, min(end + WINDOW, samples)
+        rows[:-1, :, start:end] = np.concatenate(drawn, axis=1)
+        expected.append(np.concatenate(expectation, axis=2))  # (5, rewards, seeds)
+        seconds += sum(took)
         if on_window:
-            on_window(window.rows, end)
+            on_window(dict(zip(names, rows[:, :, start:end], strict=True)), end)
+    expected = np.stack(expected, axis=-1)  # (5, rewards, seeds, windows)
     return Runs(
         problem,
         seeds,
-        rows=concatenate([window.rows for window in finished], axis=1),
+        rows=dict(zip(names, rows, strict=True)),
         expected={
-            name: concatenate([window.expected[name] for window in finished], axis=1)
-            for name in problem.reward_tables
+            name: dict(zip(EXPECTED, expected[:, k], strict=True))
+            for k, name in enumerate(problem.reward_tables)
         },
-        seconds=added([window.seconds for window in finished]),
+        seconds=dict(zip(("search", "enumeration"), seconds.tolist(), strict=True)),
     )
 
 
@@ -209,58 +185,39 @@ def random_search(seed, samples):
 
 
 def windows(problem, seeds, samples, hyperparameters):
-    """Search with all rewards and these seeds; yields a Window each 250 networks.
+    """Search with all rewards and these seeds; yields, for each 250 networks, what was drawn.
 
-    The runs are reward 0 with all seeds, then reward 1 with all seeds, and so on."""
-    tables = np.stack(list(problem.reward_tables.values()))  # (rewards, 15625)
-    tables = np.repeat(tables, len(seeds), axis=0)  # (runs, 15625)
+    That is rows (rewards, seeds, 250), what `expectations` says (5, rewards, seeds), and the
+    seconds of search and of enumeration (2,). The last window may be shorter. The runs are reward
+    0 with all seeds, then reward 1 with all seeds, and so on."""
+    shape = (len(problem.reward_tables), len(seeds))
+    tables = np.repeat(list(problem.reward_tables.values()), len(seeds), axis=0)  # (runs, 15625)
     seed_of_run = list(seeds) * len(problem.reward_tables)
     groups = [slice(k, k + LOCKSTEP) for k in range(0, len(tables), LOCKSTEP)]
-    searches = [Reinforce(seed_of_run[group], **hyperparameters) for group in groups]
-
-    def by_reward(values):
-        """(runs, ...) -> {reward: (seeds, ...)}."""
-        return dict(
-            zip(problem.reward_tables, np.split(values, len(problem.reward_tables)), strict=True)
-        )
-
+    searches = [
+        (Reinforce(seed_of_run[group], **hyperparameters), tables[group]) for group in groups
+    ]
     for start in range(0, samples, WINDOW):
         size = min(WINDOW, samples - start)
-        seconds = {}
-        with timed(seconds, "search"):
-            rows = [
-                search.search(tables[group], size)
-                for search, group in zip(searches, groups, strict=True)
-            ]
-        with timed(seconds, "enumeration"):
-            p = np.concatenate([search.controller.probabilities() for search in searches])
-            expected = expectations(problem, tables, p)
-        yield Window(
-            rows=by_reward(np.concatenate(rows)),
-            expected={
-                name: {quantity: by_reward(expected[quantity])[name] for quantity in expected}
-                for name in problem.reward_tables
-            },
-            seconds=seconds,
-        )
+        clock = [time.perf_counter()]
+        rows = np.concatenate([search.search(own, size) for search, own in searches])
+        clock.append(time.perf_counter())
+        p = np.concatenate([search.controller.probabilities() for search, _ in searches])
+        expected = expectations(problem, tables, p)  # (5, runs)
+        clock.append(time.perf_counter())
+        yield rows.reshape(*shape, size), expected.reshape(-1, *shape), np.diff(clock)
 
 
 def expectations(problem, tables, p):
     """What each policy is expected to draw next: exact, over all cells, not sampled.
 
-    tables (runs, 15625), p (runs, 15625) the probability of each cell; returns
-    {quantity: (runs, 1)}.
-    """
-    table = problem.benchmark
+    tables (runs, 15625), p (runs, 15625) the probability of each cell; returns (5, runs), in the
+    order of EXPECTED."""
+    benchmark = problem.benchmark
     log_p = np.log(np.maximum(p, 1e-30))  # p log p is 0 at p = 0
+    columns = (benchmark.accuracy, benchmark.latency_ms, problem.under, tables, -log_p)
     # Sums, for the last digit of p @ accuracy depends on how many runs there are.
-    return dict(
-        accuracy=(p * table.accuracy).sum(axis=1, keepdims=True),
-        latency_ms=(p * table.latency_ms).sum(axis=1, keepdims=True),
-        p_under_target=(p * problem.under).sum(axis=1, keepdims=True),
-        reward=(p * tables).sum(axis=1, keepdims=True),
-        entropy=-(p * log_p).sum(axis=1, keepdims=True),
-    )
+    return np.array([(p * column).sum(axis=1) for column in columns])
 
 
 def policies(problem, seed, samples=SAMPLES, hyperparameters=HYPERPARAMETERS):
@@ -275,59 +232,28 @@ def policies(problem, seed, samples=SAMPLES, hyperparameters=HYPERPARAMETERS):
         yield dict(zip(problem.reward_tables, search.controller.probabilities(), strict=True))
 
 
-@contextlib.contextmanager
-def timed(seconds, what):
-    """Put into `seconds` how long the inside of `with` took, in s, as `what`."""
-    start = time.perf_counter()
-    yield
-    seconds[what] = time.perf_counter() - start
-
-
-# --- Memory -----------------------------------------------------------------------------------
-
-# Measured: 400 to 1,600 searches, and 40 x 20,000 networks; all but Python itself.
-BYTES_PER_SEARCH = 750_000  # mostly the exact policy over all cells, and what is computed from it
-BYTES_PER_NETWORK = 30
-
-
-def needed_gb(rewards, seeds, samples):
-    """About how much memory so many rewards, seeds, and samples take, in GB, random search too."""
-    searches = rewards * seeds
-    networks = (searches + seeds) * samples
-    return (BYTES_PER_SEARCH * searches + BYTES_PER_NETWORK * networks) / 1e9
-
-
 # --- Worker processes -------------------------------------------------------------------------
 
 
 def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
     """Per window, a list: what `windows` yields for each worker's share of the seeds."""
     links = []  # our end of the pipe to each worker
-    for share in np.array_split(seeds, min(workers, len(seeds))):
-        ours, its = WORKERS.Pipe()
-        links.append(ours)
-        WORKERS.Process(target=serve, args=(its, links), daemon=True).start()
-        its.close()
-        with linked():
+    try:
+        for share in np.array_split(seeds, min(workers, len(seeds))):
+            ours, its = WORKERS.Pipe()
+            links.append(ours)
+            WORKERS.Process(target=worker_main, args=(its, links), daemon=True).start()
+            its.close()
             # Not in `args`, for Process.start waits for ever if the worker dies before it reads.
             ours.send((problem, share.tolist(), samples, hyperparameters))
-    for _ in range(0, samples, WINDOW):
-        with linked():
-            window = [link.recv() for link in links]
-        yield window
-
-
-@contextlib.contextmanager
-def linked():
-    """Turn what the death of a worker makes of a message inside into a UserError."""
-    try:
-        yield
+        for _ in range(0, samples, WINDOW):
+            yield [link.recv() for link in links]
     except (EOFError, OSError):
         raise UserError("a worker process died; out of memory? Try fewer --workers") from None
 
 
-def serve(link, links):
-    """What a worker process does: take a task, search its share of the seeds, send each Window."""
+def worker_main(link, links):
+    """A worker process: take a task, search its share of the seeds, send what `windows` yields."""
     leave_signals_to_the_parent()
     # A forked worker holds the parent's ends as well, and could not see the parent exit.
     for parents in links:

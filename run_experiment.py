@@ -15,6 +15,8 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
+import argparse
+import contextlib
 import gzip
 import json
 import platform
@@ -31,27 +33,20 @@ from command_line import (
     UserError,
     atomic_output,
     clear_progress,
-    memory_gb,
     progress,
     run,
 )
 from nas_benchmark import CELLS, MAX_MS, N_CELLS, SHORT, cell_to_string, string_to_cell
 from nas_reward import PAIR, REWARDS, SAMPLES, T_MS, WINDOW
-from nas_search import CORES, HYPERPARAMETERS, Problem, needed_gb, run_searches, timed
+from nas_search import CORES, HYPERPARAMETERS, Problem, run_searches
 
 SEEDS = 40  # the fewest at which every claim can be decided is 39
-LIMITS = dict(  # of the options: the least and the most
-    seeds=(1, 10_000),
-    first_seed=(0, 1_000_000_000),
-    samples=(1, 1_000_000),
-    workers=(1, 1_024),
-)
+MAX_NETWORKS = 100_000_000  # in one run, random search among them
 
 
 def experiment(argv):
     """The whole experiment, from command line to files."""
     args = parse(argv)
-    check_memory(args)
     benchmark = nas_benchmark.load(args.benchmark)
     problem = Problem(benchmark, args.rewards, target_of(args, benchmark))
     wall_s = {}
@@ -90,105 +85,76 @@ def draw(folder, runs, claims, animate):
         figures.animate(path, runs.problem, runs.seeds[0], samples, HYPERPARAMETERS)
 
 
+@contextlib.contextmanager
+def timed(seconds, what):
+    """Put into `seconds` how long the inside of `with` took, in s, as `what`."""
+    start = time.perf_counter()
+    yield
+    seconds[what] = time.perf_counter() - start
+
+
 # --- Command line -----------------------------------------------------------------------------
 
 
 def parse(argv):
     """The options as a namespace, or UserError."""
     parser = Parser(description="Search NAS-Bench-201 by two rewards; test the paper's claims.")
-    parser.add_argument(
-        "--benchmark",
-        metavar="PATH",
-        help="a file of data/build_benchmark.py (default: the surrogate)",
-    )
-    parser.add_argument(
-        "--rewards",
-        default=",".join(PAIR),
-        help=f"some of {', '.join(REWARDS)} (default: {','.join(PAIR)})",
-    )
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        default=SEEDS,
-        metavar="N",
-        help=f"searches per reward (default: {SEEDS})",
-    )
-    parser.add_argument(
-        "--first-seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="the first seed (default: 0)",
-    )
-    parser.add_argument(
-        "--samples",
-        type=int,
-        default=SAMPLES,
-        metavar="N",
-        help=f"networks per search (default: {SAMPLES})",
-    )
+    add = parser.add_argument
+    built = "a file of data/build_benchmark.py (default: the surrogate)"
+    add("--benchmark", metavar="PATH", help=built)
+    some = f"some of {', '.join(REWARDS)} (default: {','.join(PAIR)})"
+    add("--rewards", type=rewards, default=list(PAIR), help=some)
+    per_reward = f"searches per reward (default: {SEEDS})"
+    add("--seeds", type=whole(1, 10_000), metavar="N", help=per_reward)
+    first = "the first seed (default: 0)"
+    add("--first-seed", type=whole(0, 1_000_000_000), default=0, metavar="N", help=first)
+    per_search = f"networks per search (default: {SAMPLES})"
+    add("--samples", type=whole(1, 1_000_000), metavar="N", help=per_search)
     target = parser.add_mutually_exclusive_group()
-    target.add_argument(
-        "--target-ms",
-        type=float,
-        default=T_MS,
-        metavar="T",
-        help=f"the target latency in ms (default: {T_MS:g})",
-    )
-    target.add_argument(
-        "--target-quantile",
-        type=float,
-        metavar="Q",
-        help="choose T so that this share of all cells meets it, e.g. 0.75",
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=CORES,
-        metavar="N",
-        help="processes (default: all cores)",
-    )
-    parser.add_argument(
-        "--out",
-        default="results",
-        metavar="DIR",
-        help="folder for results (default: results)",
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="2 seeds of 1,000 networks unless you say otherwise",
-    )
-    parser.add_argument(
-        "--animate",
-        action="store_true",
-        help="write search.gif as well: how the policies move",
-    )
-    if parser.parse_args(argv).quick:  # it changes defaults only, so parse again
-        parser.set_defaults(seeds=2, samples=1000)
+    ms = f"the target latency in ms (default: {T_MS:g})"
+    target.add_argument("--target-ms", type=float, default=T_MS, metavar="T", help=ms)
+    quantile = "choose T so that this share of all cells meets it, e.g. 0.75"
+    target.add_argument("--target-quantile", type=share, metavar="Q", help=quantile)
+    cores = "processes (default: all cores)"
+    add("--workers", type=whole(1, 1_024), default=CORES, metavar="N", help=cores)
+    add("--out", default="results", metavar="DIR", help="folder for results (default: results)")
+    quick = "2 seeds of 1,000 networks unless you say otherwise"
+    add("--quick", action="store_true", help=quick)
+    add("--animate", action="store_true", help="write search.gif as well: how the policies move")
     args = parser.parse_args(argv)
-    for name, (least, most) in LIMITS.items():
-        if not least <= getattr(args, name) <= most:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} must be at least {least} and at most {most:,}")
-    args.rewards = args.rewards.split(",")
-    known = set(args.rewards) <= set(REWARDS)
-    if not known or len(set(args.rewards)) < len(args.rewards):
-        raise UserError(f"--rewards must be some of {', '.join(REWARDS)}, each once")
-    if args.target_quantile is not None and not 0 < args.target_quantile < 1:
-        raise UserError("--target-quantile must be between 0 and 1")
+    args.seeds = args.seeds or (2 if args.quick else SEEDS)
+    args.samples = args.samples or (1000 if args.quick else SAMPLES)
+    networks = (len(args.rewards) + 1) * args.seeds * args.samples
+    if networks > MAX_NETWORKS:
+        most = f"at most {MAX_NETWORKS:,} networks in one run, with those of random search"
+        parser.error(f"{networks:,} networks: {most}; ask for fewer --seeds or --samples")
     return args
 
 
-def check_memory(args):
-    """Say how much memory this takes, if it is much; UserError if this machine has less."""
-    needed = needed_gb(len(args.rewards), args.seeds, args.samples)
-    present = memory_gb()
-    message = f"this takes about {needed:.1f} of {present:.1f} GB of memory"
-    if needed > present:
-        raise UserError(f"{message}: ask for fewer --seeds or --samples")
-    if needed > 1:
-        print(message)
+def whole(least, most):
+    """An argparse type: whole numbers from `least` to `most`."""
+
+    def integer(text):
+        if not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be at least {least} and at most {most:,}")
+        return int(text)
+
+    return integer
+
+
+def share(text):
+    """An argparse type: numbers between 0 and 1, both left out."""
+    if not 0 < float(text) < 1:
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
+    return float(text)
+
+
+def rewards(text):
+    """An argparse type: names of REWARDS with commas between them."""
+    names = text.split(",")
+    if not set(names) <= set(REWARDS) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(REWARDS)}, each once")
+    return names
 
 
 def target_of(args, benchmark):

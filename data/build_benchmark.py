@@ -18,6 +18,8 @@ import bz2
 import csv
 import hashlib
 import multiprocessing
+import os
+import pickle
 import struct
 import sys
 import time
@@ -40,11 +42,10 @@ from command_line import (
     atomic_output,
     check_size,
     leave_signals_to_the_parent,
-    memory_gb,
     progress,
     run,
 )
-from nas_benchmark import DATA, MAX_BYTES, N_CELLS, Benchmark, checked_column, load_plain
+from nas_benchmark import DATA, MAX_BYTES, N_CELLS, PLAIN, Benchmark, checked_column, load_plain
 
 # dataset -> how the public CSV begins the name of its column
 DATASETS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "ImageNet16-120": "ImageNet"}
@@ -394,6 +395,11 @@ class Dtype:
         """Ignore it: the byte order is always "<"."""
 
 
+# The opcodes that refer to what is ALLOWED, and call it.
+CALLS = """
+    GLOBAL STACK_GLOBAL REDUCE BUILD LONG_BINGET
+    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 SHORT_BINBYTES
+"""
 FORMATS = {"f8": "<d", "f4": "<f", "i8": "<q"}  # NumPy's name of a type -> struct's
 
 
@@ -411,6 +417,15 @@ ALLOWED = {  # all that a cell's file may refer to
 }
 
 
+class CellUnpickler(pickle.Unpickler):
+    """Refuses a pickle that refers to anything but ALLOWED."""
+
+    def find_class(self, module, name):
+        if (module, name) not in ALLOWED:
+            raise ValueError(f"it refers to {module}.{name}, and may contain plain data only")
+        return ALLOWED[module, name]
+
+
 def read_natsbench_cell(path, dataset="cifar100"):
     """(accuracy in 0..1, latency in ms) in NATS-Bench's file of one cell; raises UserError."""
     _, accuracy, latency_ms = row_and_numbers(path, dataset)
@@ -424,7 +439,7 @@ def row_and_numbers(path, dataset):
         as_user_error(path, "cell of NATS-Bench", "unpack the folder again"),
         bz2.open(check_size(path, MAX_BYTES)) as file,
     ):
-        info = load_plain(file, ALLOWED)["200"]
+        info = load_plain(file, PLAIN + CALLS, CellUnpickler)["200"]
         seeds = info["dataset_seed"][dataset]
         trials = [info["all_results"][dataset, seed] for seed in seeds]
         percent = np.mean([trial["eval_acc1es"][last] for trial in trials])
@@ -465,6 +480,14 @@ def official(cells, library, path, dataset, **more):
 
 # 28 GB for the 4.7 GB of v1_1, says github.com/D-X-Y/AutoDL-Projects/issues/78
 MEMORY_PER_SIZE = 6
+
+
+def memory_gb():
+    """The memory of this machine in GB; infinite where the system does not tell, as Windows."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    except (AttributeError, OSError, ValueError):
+        return float("inf")
 
 
 def build_nasbench201(path, dataset, force=False, trust=False):

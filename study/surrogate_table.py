@@ -45,7 +45,7 @@ BANDS = {
     "60-70 %": (0.6, 0.7),
     "70 % and more": (0.7, 1.01),
 }
-CONNECTED = nas_benchmark.live_edges(CELLS).any(axis=1)  # (15625,)
+CONNECTED = surrogate.live_edges(CELLS).any(axis=1)  # (15625,)
 
 
 def surrogate_table(folder):
@@ -186,7 +186,7 @@ def models_table(measured, models, narrow):
 
     narrow: per column, the ledger of the searches with NARROW."""
     one_by_one = np.arange(CONNECTED.sum())
-    alive = np.where(nas_benchmark.live_edges(CELLS), CELLS, 0)[CONNECTED]
+    alive = np.where(surrogate.live_edges(CELLS), CELLS, 0)[CONNECTED]
     _, same_edges = np.unique(alive, axis=0, return_inverse=True)
     columns = {}
     for edges, accuracy in models.items():
