@@ -135,6 +135,8 @@ def test_a_table_of_logits():
     resemblance = np.equal(CELLS, [3, 1, 4, 1, 2, 0]).mean(axis=1)  # (15625,)
     fast = HYPERPARAMETERS | dict(learning_rate=0.1)
     search = logits.LogitsReinforce(range(2), **fast)
+    assert search.entropy_weight == fast["entropy_weight"]
+    assert search.baseline_decay == fast["baseline_decay"]
     rows = search.search(np.tile(resemblance, (2, 1)), 400)
     assert resemblance[rows[:, :50]].mean() < 0.5
     assert resemblance[rows[:, -50:]].mean() > 0.9
@@ -178,10 +180,11 @@ def test_protocol():
 
 
 def test_gains_by_hand():
-    """Catches a standard deviation shown as a standard error."""
+    """Catches a standard deviation shown as a standard error, and a gain of -0.00."""
     line = published.published_line("REINFORCE")
     found = published.gains(line, published.published_line("random"))
     assert found[0] == pytest.approx((0.15, math.sqrt((0.37**2 + 0.36**2) / 500)))
+    assert published.with_error((-0.001, 0.02)) == "+0.00 ± 0.02"
 
 
 def test_twelve_epochs():
