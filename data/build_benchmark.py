@@ -27,7 +27,6 @@ import urllib.request
 import zipfile
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
 
@@ -85,7 +84,6 @@ LATENCY_REPOSITORY = "HayeonLee/HELP/45f70eb92d0d735970a33b608d1544ad3c52f285/da
 SERVER = "https://raw.githubusercontent.com"
 CACHE = DATA / "cache"  # holds what a --from folder holds
 TIMEOUT_S = 30  # without any byte
-MAX_S = 600  # for a whole file
 MAX_DOWNLOAD = 20_000_000  # bytes; the largest, the CSV, has 3 MB
 
 
@@ -117,47 +115,13 @@ def fetch(folder, repository, name, sha256):
     print(f"downloading {url}", flush=True)
     by_hand = f"fetch {url} by hand, save it as {path}, and try again"
     with as_user_error(url, "complete download", by_hand):
-        body = download(url)
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:
+            body = reply.read(MAX_DOWNLOAD)
         if hashlib.sha256(body).hexdigest() != sha256:
             raise ValueError(f"its SHA-256 differs, after {len(body):,} bytes")
     with atomic_output(path.parent) as unfinished:
         (unfinished / path.name).write_bytes(body)
     return path
-
-
-class AnyStatus(urllib.request.HTTPErrorProcessor):
-    """Returns errors and redirects as they come; no redirect is followed."""
-
-    def http_response(self, request, response):
-        return response
-
-    https_response = http_response
-
-
-def download(url):
-    """The bytes behind `url`, with a bar of progress; ValueError if too many, or too slow."""
-    if not url.startswith(("https://", "http://")):
-        raise ValueError("not an address in the web")
-    start = time.perf_counter()
-    chunks = []
-    received = 0
-    opener = urllib.request.build_opener(AnyStatus)
-    with opener.open(url, timeout=TIMEOUT_S) as reply:
-        if reply.status != 200:
-            raise ValueError(f"the server says {reply.status} {reply.reason}")
-        size = int(reply.headers["Content-Length"] or 0)  # 0: the server does not say
-        for chunk in iter(partial(reply.read1, 1 << 16), b""):
-            chunks.append(chunk)
-            received += len(chunk)
-            seconds = time.perf_counter() - start
-            if max(size, received) > MAX_DOWNLOAD:
-                raise ValueError(f"it has more than {MAX_DOWNLOAD:,} bytes")
-            if seconds > MAX_S:
-                raise ValueError(f"only {received:,} bytes came in {MAX_S} s")
-            progress(received, max(size, received), seconds)
-    if received < size:
-        raise ValueError(f"{received:,} of {size:,} bytes arrived")
-    return b"".join(chunks)
 
 
 def list_devices(folder):
@@ -206,30 +170,29 @@ MODELS = {  # devices that nobody measured: see surrogate.py
 }
 
 
+GTX = dict(device="GTX 1080 Ti (modelled)", batch="256 (modelled)")
+
+
 def build_tables(folder, device, dataset):
     """The Benchmark of measured accuracy, from files in a folder (None: downloads), with the
-    latency of a device of `devices`, or of `MODELS`."""
-    if device is None:
-        choices = "--device, --latency or --list"
-        raise UserError(f"tables needs {choices}: see build_benchmark.py tables --list")
-    if device not in [*MODELS, *devices()]:
+    latency of a device of `devices` or `MODELS`, or of a file of one's own, a Path."""
+    if device not in [*MODELS, *devices()] and not isinstance(device, Path):
         raise UserError(f"{device} is not a device of build_benchmark.py tables --list")
+    own = own_latency(device) if isinstance(device, Path) else None
     rows, accuracy = measured_accuracy(folder, dataset)
-    if device == "modelled":
-        latency = modelled_latency()
-    elif device == "modelled_1080ti_32":
-        latency = scaled_latency(folder, rows)
-    else:
-        latency = measured_latency(folder, rows, device)
-    return joined(accuracy, dataset, f"{device} latency", latency)
-
-
-def build_own(folder, path, dataset):
-    """The same, with the latency of the user's own file."""
-    latency = own_latency(path)
-    _, accuracy = measured_accuracy(folder, dataset)
-    with as_user_error(path, OWN_KIND, OWN_ADVICE):  # Benchmark refuses seconds, and the absurd
-        return joined(accuracy, dataset, f"{path.stem} latency", latency)
+    latency_ms, facts = own or latency_of(device, folder, rows)
+    name = device.stem if own else device
+    facts = provenance(
+        name=f"{dataset} accuracy, {name} latency",
+        dataset=dataset,
+        **facts
+        | dict(
+            source=f"accuracy: v-tao/nats-bench-landscape; latency: {facts['source']}",
+            sha256={CSV: CSV_SHA256} | facts["sha256"],
+        ),
+    )
+    with as_user_error(device, OWN_KIND, OWN_ADVICE):  # Benchmark refuses seconds, and the absurd
+        return Benchmark(accuracy, latency_ms, facts)
 
 
 def measured_accuracy(folder, dataset):
@@ -237,55 +200,30 @@ def measured_accuracy(folder, dataset):
     return read_accuracy(fetch(folder, CSV_REPOSITORY, CSV, CSV_SHA256), dataset)
 
 
-class Latency(NamedTuple):
-    """Latency (15625,) by row, and what a provenance says of it."""
+def latency_of(device, folder, rows):
+    """(latency (15625,) in ms by row, what a provenance says of it).
 
-    ms: np.ndarray
-    source: str
-    device: str
-    batch: str
-    how: str
-    sha256: dict  # {file: SHA-256}
-
-
-def measured_latency(folder, rows, device):
-    """The Latency of a device of data/devices.csv; `rows` is the cells' order in its file."""
+    `rows` is the cells' order in the files of devices."""
+    if device == "modelled":
+        how = "accuracy as measured; latency by a base and a cost per operation"
+        facts = GTX | dict(source="model (surrogate.py)", how=how, sha256={})
+        return surrogate.model_latency(), facts
+    if device == "modelled_1080ti_32":
+        measured_ms, facts = latency_of("1080ti_32", folder, rows)
+        source = "HayeonLee/HELP, through a model (surrogate.py)"
+        how = "accuracy as measured; latency by a line from 1080ti_32's"
+        return surrogate.scaled_latency(measured_ms), facts | GTX | dict(source=source, how=how)
     line = devices()[device]
     name = f"latency/{device}.pt"
     path = fetch(folder, LATENCY_REPOSITORY, name, line["sha256"])
-    return Latency(
-        ms=by_row(rows, read_latency(path)),
+    facts = dict(
         source="HayeonLee/HELP",
         device=f"{device} ({line['kind']} {line['hardware']})",
         batch=line["batch"] or "not stated",
         how="as measured by the tables' owners",
         sha256={name: line["sha256"]},
     )
-
-
-def modelled_latency():
-    """The Latency that the surrogate has too."""
-    return Latency(
-        ms=surrogate.model_latency(),
-        source="model (surrogate.py)",
-        device="GTX 1080 Ti (modelled)",
-        batch="256 (modelled)",
-        how="accuracy as measured; latency by a base and a cost per operation",
-        sha256={},
-    )
-
-
-def scaled_latency(folder, rows):
-    """The second model: a line from what 1080ti_32 measured."""
-    measured = measured_latency(folder, rows, "1080ti_32")
-    return Latency(
-        ms=surrogate.scaled_latency(measured.ms),
-        source="HayeonLee/HELP, through a model (surrogate.py)",
-        device="GTX 1080 Ti (modelled)",
-        batch="256 (modelled)",
-        how="accuracy as measured; latency by a line from 1080ti_32's",
-        sha256=measured.sha256,
-    )
+    return by_row(rows, read_latency(path)), facts
 
 
 MAX_OWN = 10_000_000  # bytes; a usual one has 2 MB
@@ -294,7 +232,8 @@ OWN_ADVICE = "write a header line, then each of the 15,625 architecture strings 
 
 
 def own_latency(path):
-    """The Latency in the user's own CSV: a header, then each cell's string and ms, in any order."""
+    """What `latency_of` returns, from the user's own CSV: a header, then each cell's string and
+    ms, in any order."""
     ms = {}  # by row
     with (
         as_user_error(path, OWN_KIND, OWN_ADVICE),
@@ -304,18 +243,19 @@ def own_latency(path):
         header = next(lines, [])
         if len(header) != 2 or "~" in header[0]:
             raise ValueError("line 1 is not a header of two columns")
-        for line in lines:
-            if line:
-                row, value = own_line(line, lines.line_num)
+        for line in filter(None, lines):
+            try:
+                row, value = own_line(line)
                 if row in ms:
-                    raise ValueError(f"line {lines.line_num}: {line[0]} is there twice")
-                ms[row] = value
+                    raise ValueError(f"{line[0]} is there twice")
+            except ValueError as error:
+                raise ValueError(f"line {lines.line_num}: {error}") from None
+            ms[row] = value
         missing = [row for row in range(N_CELLS) if row not in ms]
         if missing:
             first = nas_benchmark.cell_to_string(nas_benchmark.CELLS[missing[0]])
             raise ValueError(f"{len(missing):,} cells are missing, for example {first}")
-    return Latency(
-        ms=np.array([ms[row] for row in range(N_CELLS)]),
+    return np.array([ms[row] for row in range(N_CELLS)]), dict(
         source=f"your own {path.name}",
         device=path.stem,
         batch="not stated",
@@ -324,36 +264,19 @@ def own_latency(path):
     )
 
 
-def own_line(line, number):
+def own_line(line):
     """(row, ms) of one line of the user's own CSV, or ValueError."""
     if len(line) != 2:
-        raise ValueError(f"line {number} has {len(line)} columns, not 2")
+        raise ValueError(f"it has {len(line)} columns, not 2")
     text, value = line
-    try:
-        row = row_of(text)
-    except ValueError as error:
-        raise ValueError(f"line {number}: {error}") from None
+    row = row_of(text)
     try:
         ms = float(value)
     except ValueError:
-        raise ValueError(f"line {number}: {value!r:.40} is not a number of ms") from None
+        raise ValueError(f"{value!r:.40} is not a number of ms") from None
     if not 0 < ms < float("inf"):
-        raise ValueError(f"line {number}: {value} ms is not positive and finite")
+        raise ValueError(f"{value} ms is not positive and finite")
     return row, ms
-
-
-def joined(accuracy, dataset, name, latency):
-    """The Benchmark of the CSV's accuracy (15625,) and a Latency."""
-    facts = provenance(
-        name=f"{dataset} accuracy, {name}",
-        source=f"accuracy: v-tao/nats-bench-landscape; latency: {latency.source}",
-        dataset=dataset,
-        device=latency.device,
-        batch=latency.batch,
-        how=latency.how,
-        sha256={CSV: CSV_SHA256} | latency.sha256,
-    )
-    return Benchmark(accuracy, latency.ms, facts)
 
 
 # --- The surrogate ----------------------------------------------------------------------------
@@ -530,74 +453,51 @@ def build_nasbench201(path, dataset, force=False, trust=False):
 
 
 def parse(argv):
-    """The command line: `build` and `file`, functions of these arguments that return the Benchmark
-    and what to call it in data/, and what was typed."""
+    """The options as a namespace, or UserError."""
     parser = Parser(description="Make a benchmark file for run_experiment.py --benchmark.")
     sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
-
     tables = sources.add_parser("tables", help="measured accuracy, and a latency of your choice")
-    add_folder(tables)
-    add_dataset(tables)
-    latency = tables.add_mutually_exclusive_group()
+    natsbench = sources.add_parser("natsbench", help="the official folder")
+    nasbench201 = sources.add_parser("nasbench201", help="the official file")
+    ships = sources.add_parser("surrogate", help="the file that ships in data/")
+
+    where = "take the public tables from here, not from the network"
+    for source in (tables, ships):
+        source.add_argument("--from", dest="folder", type=Path, metavar="DIR", help=where)
+    for source in (tables, natsbench, nasbench201):
+        source.add_argument("--dataset", default="cifar100", choices=DATASETS)
+    latency = tables.add_mutually_exclusive_group(required=True)
     latency.add_argument("--device", help="whose latency, for example pixel3, or modelled")
     latency.add_argument("--latency", type=Path, metavar="CSV", help="your own latency")
     latency.add_argument("--list", action="store_true", help="show the devices")
-    tables.set_defaults(build=build_table, file=table_file)
-
-    natsbench = sources.add_parser("natsbench", help="the official folder")
     natsbench.add_argument("path", type=Path, metavar="DIR", help="unpacked")
-    add_dataset(natsbench)
-    natsbench.set_defaults(
-        build=lambda args: build_natsbench(args.path, args.dataset),
-        file=official_file,
-    )
-
-    nasbench201 = sources.add_parser("nasbench201", help="the official file")
     nasbench201.add_argument("path", type=Path, metavar="FILE", help="a .pth")
-    add_dataset(nasbench201)
     nasbench201.add_argument("--force", action="store_true", help="though memory looks small")
     nasbench201.add_argument("--trust", action="store_true", help="let it run code")
-    nasbench201.set_defaults(
-        build=lambda args: build_nasbench201(args.path, args.dataset, args.force, args.trust),
-        file=official_file,
-    )
-
-    ships = sources.add_parser("surrogate", help="the file that ships in data/")
-    add_folder(ships)
-    ships.set_defaults(
-        build=lambda args: build_surrogate(args.folder),
-        file=lambda args: nas_benchmark.SURROGATE.name,
-    )
-
     for source in (tables, natsbench, nasbench201, ships):
         source.add_argument("--out", type=Path, metavar="PATH", help="what to write")
     return parser.parse_args(argv)
 
 
-def build_table(args):
-    """The Benchmark that `tables` asks for."""
-    if args.latency is not None:
-        return build_own(args.folder, args.latency, args.dataset)
-    return build_tables(args.folder, args.device, args.dataset)
+def built(args):
+    """The Benchmark that is asked for."""
+    if args.source == "tables":
+        return build_tables(args.folder, args.latency or args.device, args.dataset)
+    if args.source == "natsbench":
+        return build_natsbench(args.path, args.dataset)
+    if args.source == "nasbench201":
+        return build_nasbench201(args.path, args.dataset, args.force, args.trust)
+    return build_surrogate(args.folder)
 
 
-def table_file(args):
-    if args.latency is not None:
-        return f"{args.dataset}_own_{args.latency.stem}.pkl"
-    return f"{args.dataset}_{args.device}.pkl"
-
-
-def official_file(args):
-    return f"nasbench201_{args.dataset}.pkl"
-
-
-def add_folder(parser):
-    where = "take the public tables from here, not from the network"
-    parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help=where)
-
-
-def add_dataset(parser):
-    parser.add_argument("--dataset", default="cifar100", choices=DATASETS)
+def file_of(args):
+    """What the file is called in data/, unless --out says otherwise."""
+    if args.source == "surrogate":
+        return nas_benchmark.SURROGATE.name
+    if args.source != "tables":
+        return f"nasbench201_{args.dataset}.pkl"
+    device = f"own_{args.latency.stem}" if args.latency else args.device
+    return f"{args.dataset}_{device}.pkl"
 
 
 def build(argv):
@@ -605,10 +505,10 @@ def build(argv):
     args = parse(argv)
     if args.source == "tables" and args.list:
         return list_devices(args.folder)
-    out = args.out or DATA / args.file(args)
+    out = args.out or DATA / file_of(args)
     if out.is_dir():
         raise UserError(f"--out {out} is a folder: name the file to write")
-    benchmark = args.build(args)
+    benchmark = built(args)
     nas_benchmark.save(benchmark, out)
     print(benchmark)
     print(f"  written  {out}")

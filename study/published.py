@@ -1,6 +1,6 @@
 """A published number, run again: NAS-Bench-201's random search and REINFORCE, by its protocol.
 
-    lines = runs_of(benchmark=load(folder), seeds=range(500))    a dict per search, for a CSV file
+    lines = runs_of(load(folder), seeds=range(500))    a dict per search, for a CSV file
     print(results_table(lines))
 
 The protocol (Dong and Yang, ICLR 2020): a network earns its CIFAR-10 validation accuracy after 12
@@ -20,8 +20,8 @@ well, for that of the published run is not known. study/beyond.md says what else
 
 import functools
 import itertools
+import math
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ import numpy as np
 from logits import LogitsReinforce
 from pages import markdown
 
-from command_line import as_user_error, leave_signals_to_the_parent, progress
+from command_line import as_user_error, leave_signals_to_the_parent, tracked
 from controller_numpy import Reinforce
 from nas_benchmark import N_CELLS
 from nas_search import CORES, HYPERPARAMETERS, LOCKSTEP, WORKERS, random_search
@@ -55,6 +55,7 @@ PUBLISHED = {
 PUBLISHED_RUNS = 500
 
 POLICIES = {"LSTM": Reinforce, "table": LogitsReinforce}
+TITLES = {"LSTM": "our LSTM", "table": "table of logits"}
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
 
@@ -81,12 +82,8 @@ def load(folder):
         rows = [build_benchmark.row_of(cell["arch"]) for cell in cells]
         percent = build_benchmark.by_row(rows, [cell["valacc"] for cell in cells])
         cost_s = build_benchmark.by_row(rows, [cell["cost"] for cell in cells])
-    table = build_benchmark.fetch(
-        folder,
-        build_benchmark.CSV_REPOSITORY,
-        build_benchmark.CSV,
-        build_benchmark.CSV_SHA256,
-    )
+    source = (build_benchmark.CSV_REPOSITORY, build_benchmark.CSV, build_benchmark.CSV_SHA256)
+    table = build_benchmark.fetch(folder, *source)
     test = {name: build_benchmark.read_accuracy(table, name)[1] for name in DATASETS}
     return Trained(percent / 100, cost_s, test)
 
@@ -98,21 +95,18 @@ def runs_of(trained, seeds=SEEDS, rates=RATES):
     """A line for random search, and one per policy and learning rate; see `line_of`."""
     draws = int(BUDGET_S / trained.cost_s.min()) + 1  # more than any search can pay for
     random = np.stack([random_search(seed, draws) for seed in seeds])  # (seeds, draws)
-    lines = [line_of("random", None, random, trained)]
+    lines = [line_of("random", "", random, trained)]
     rates = sorted({*rates, HYPERPARAMETERS["learning_rate"]})
     groups = [seeds[k : k + LOCKSTEP] for k in range(0, len(seeds), LOCKSTEP)]
     tasks = list(itertools.product(POLICIES, rates, groups))
-    found = []
-    start = time.perf_counter()
+    found = {}
     with WORKERS.Pool(CORES, leave_signals_to_the_parent) as pool:
         work = functools.partial(searched, valid=trained.valid, draws=draws)
-        for rows in pool.imap(work, tasks):
-            found.append(rows)
-            progress(len(found), len(tasks), time.perf_counter() - start)
-    for policy, rate in itertools.product(POLICIES, rates):
-        wanted = [task[:2] == (policy, rate) for task in tasks]
-        rows = np.concatenate(list(itertools.compress(found, wanted)))  # (seeds, draws)
-        lines.append(line_of(policy, rate, rows, trained))
+        done = pool.imap(work, tasks)
+        for (policy, rate, _), rows in zip(tracked(tasks), done, strict=True):
+            found.setdefault((policy, rate), []).append(rows)
+    for (policy, rate), rows in found.items():
+        lines.append(line_of(policy, rate, np.concatenate(rows), trained))
     return lines
 
 
@@ -139,7 +133,7 @@ def line_of(search, rate, rows, trained):
     best, networks = best_within(rows, trained)
     line = dict(
         search=search,
-        rate="" if rate is None else rate,
+        rate=rate,
         runs=len(rows),
         networks=round(float(networks.mean()), 1),
         valid=round(100 * float(trained.valid[best].mean()), 3),
@@ -147,11 +141,11 @@ def line_of(search, rate, rows, trained):
     for name in DATASETS:
         percent = 100 * trained.test[name][best]  # (seeds,)
         line[name] = round(float(percent.mean()), 3)
-        line[f"{name} sd"] = round(float(percent.std(ddof=1)), 3)
+        line[f"{name}_sd"] = round(float(percent.std(ddof=1)), 3)
     return line
 
 
-# --- The tables of the page -------------------------------------------------------------------
+# --- The tables of the page: of lines, as published.csv has them ------------------------------
 
 
 def published_line(search):
@@ -159,23 +153,28 @@ def published_line(search):
     line = dict(search=search, runs=PUBLISHED_RUNS)
     for name, (mean, deviation) in zip(DATASETS, PUBLISHED[search], strict=True):
         line[name] = mean
-        line[f"{name} sd"] = deviation
+        line[f"{name}_sd"] = deviation
     return line
 
 
-def of_policy(lines, policy):
-    """The lines of one policy, by learning rate."""
-    return {float(line["rate"]): line for line in lines if line["search"] == policy}
+def rates(lines):
+    """The learning rates that were tried, as text."""
+    return [line["rate"] for line in lines if line["search"] == "LSTM"]
 
 
-def unchanged(lines, policy):
-    """The policy's line with the project's own learning rate."""
-    return of_policy(lines, policy)[HYPERPARAMETERS["learning_rate"]]
+def compared(lines):
+    """{name: line} of our searches: each policy with the project's rate, and with its best one.
 
-
-def best_rate(lines, policy):
-    """The policy's line with the best mean validation accuracy, which is what a search can see."""
-    return max(of_policy(lines, policy).values(), key=lambda line: float(line["valid"]))
+    The best has the best mean validation accuracy, which is what a search can see."""
+    found = {}
+    for policy, title in TITLES.items():
+        of_policy = [line for line in lines if line["search"] == policy]
+        of_rate = {float(line["rate"]): line for line in of_policy}
+        project = HYPERPARAMETERS["learning_rate"]
+        best = max(of_rate, key=lambda rate: float(of_rate[rate]["valid"]))
+        found[f"{title}, the project's rate, {project:g}"] = of_rate[project]
+        found[f"{title}, its best rate, {best:g}"] = of_rate[best]
+    return found
 
 
 def gains(line, reference):
@@ -183,21 +182,9 @@ def gains(line, reference):
     found = []
     for name in DATASETS:
         gain = float(line[name]) - float(reference[name])
-        squares = [float(e[f"{name} sd"]) ** 2 / float(e["runs"]) for e in (line, reference)]
-        found.append((gain, sum(squares) ** 0.5))
+        errors = [float(e[f"{name}_sd"]) / float(e["runs"]) ** 0.5 for e in (line, reference)]
+        found.append((gain, math.hypot(*errors)))
     return found
-
-
-def named(lines):
-    """{name: line} of the searches that the page compares, ours."""
-    named = {}
-    for policy, title in (("LSTM", "our LSTM"), ("table", "table of logits")):
-        for choice, line in (
-            ("the project's rate", unchanged(lines, policy)),
-            ("its best rate", best_rate(lines, policy)),
-        ):
-            named[f"{title}, {choice}, {float(line['rate']):g}"] = line
-    return named
 
 
 def results_table(lines):
@@ -208,50 +195,19 @@ def results_table(lines):
         "REINFORCE, published": published_line("REINFORCE"),
     }
     rows = []
-    for name, line in (searches | named(lines)).items():
-        cells = [f"{float(line[d]):.2f} ± {float(line[f'{d} sd']):.2f}" for d in DATASETS]
+    for name, line in (searches | compared(lines)).items():
+        cells = [f"{float(line[d]):.2f} ± {float(line[f'{d}_sd']):.2f}" for d in DATASETS]
         rows.append([name, line.get("networks", ""), *cells])
     return markdown(["search", "networks", *DATASETS.values()], rows)
 
 
 def gains_table(lines):
     """Gains over random search, published and ours: points ± standard error."""
-    theirs = (published_line("REINFORCE"), published_line("random"))
-    compared = {"REINFORCE, published": theirs}
-    compared |= {name: (line, lines[0]) for name, line in named(lines).items()}
-    return compared_table("gain over random search, points", compared)
-
-
-def differences_table(lines):
-    """What else is compared: our random search with theirs, and the LSTM with the table."""
-    compared = {"random search, ours less published": (lines[0], published_line("random"))}
-    for choice, rate in ((unchanged, "the project's rate"), (best_rate, "its best rate")):
-        both = (choice(lines, "LSTM"), choice(lines, "table"))
-        compared[f"our LSTM less table of logits, each at {rate}"] = both
-    return compared_table("difference, points", compared)
-
-
-def compared_table(title, compared):
-    """{name: (line, reference)} as a table of `gains`."""
-    rows = [[name, *map(with_error, gains(*both))] for name, both in compared.items()]
-    return markdown([title, *DATASETS.values()], rows)
-
-
-def rates_table(lines):
-    """Per learning rate: what each policy gains over random search, and the networks it draws."""
-    rows = []
-    for rate in of_policy(lines, "LSTM"):
-        row = [f"{rate:g}"]
-        for policy in POLICIES:
-            line = of_policy(lines, policy)[rate]
-            row.append(f"{float(line['valid']):.2f}")
-            row += [with_error(found) for found in gains(line, lines[0])]
-        rows.append(row)
-    header = ["learning rate"]
-    for policy in POLICIES:
-        header.append(f"{policy}: best valid, %")
-        header += [f"{policy}: {name}" for name in DATASETS.values()]
-    return markdown(header, rows)
+    theirs = gains(published_line("REINFORCE"), published_line("random"))
+    found = {"REINFORCE, published": theirs}
+    found |= {name: gains(line, lines[0]) for name, line in compared(lines).items()}
+    rows = [[name, *map(with_error, values)] for name, values in found.items()]
+    return markdown(["gain over random search, points", *DATASETS.values()], rows)
 
 
 def with_error(found):

@@ -1,14 +1,15 @@
 """How much the conclusions depend on what the paper leaves open: hyperparameters and benchmark.
 
-    hyperparameters(folder)    the grid, on the surrogate and on measured accuracies
-    verdicts(folder)           every claim on every table and target
+    python study/sensitivity.py hyperparameters --from DIR   the grid, on two tables; half an hour
+    python study/sensitivity.py verdicts --from DIR          each claim on each table; 10 minutes
 
-Both return lines, dicts that docs/make_docs.py writes as CSV files; the functions below each make
-Markdown tables of such a file's lines. `folder` holds the public tables; None downloads them."""
+DIR holds the public tables, as data/README.md says; without --from they are downloaded. Times are
+those of two free cores. Each command writes a CSV file beside this one, and from it the tables of
+the page of the same name. Left out: any choice between the settings by what the claims do; the rule
+of study/hyperparameters.md looks at none of them."""
 
 import itertools
 import sys
-import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
@@ -16,34 +17,17 @@ sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data
 import run_experiment  # first: it sets the number of BLAS threads  # isort: skip
 import build_benchmark
 import numpy as np
-from pages import markdown
+from pages import markdown, read_csv, write_csv
+from tables import STUDY, choose, fill
 
 import nas_benchmark
 from claims import evaluate_claims, key, range_95
-from command_line import progress
+from command_line import run, tracked
 from nas_reward import PAIR, T_MS, WINDOW
-from nas_search import HYPERPARAMETERS, Problem, run_searches
+from nas_search import Problem, run_searches
 
 MODELLED = "modelled"  # measured accuracies, the surrogate's latency
 MODELLED_TOO = "modelled_1080ti_32"  # the same with another model of the latency
-
-
-def made_up_texts():
-    """{claim's key: its text}, of the rewards that the paper compares."""
-    points = {name: (np.zeros((1, 1)), np.ones((1, 1))) for name in PAIR}
-    return {key(result): result["text"] for result in evaluate_claims(points, T_MS)}
-
-
-TEXTS = made_up_texts()
-
-
-# --- Searches ---------------------------------------------------------------------------------
-
-
-def judged(problem, seeds, hyperparameters=HYPERPARAMETERS):
-    """(runs, claims) of a problem's searches."""
-    runs = run_searches(problem, seeds, hyperparameters=hyperparameters)
-    return runs, evaluate_claims(runs.points(), problem.target_ms)
 
 
 def table_of(name, folder):
@@ -53,14 +37,13 @@ def table_of(name, folder):
     return build_benchmark.build_tables(folder, name, "cifar100")
 
 
-# --- Hyperparameters --------------------------------------------------------------------------
+# --- Hyperparameters: the grid ----------------------------------------------------------------
 
 GRID_SEEDS = range(100, 108)
 GRID_TABLES = ("surrogate", MODELLED)
 RATES = (3e-4, 1e-3, 3e-3)
 ENTROPIES = (0.0, 0.001, 0.003, 0.005, 0.01, 0.03)
 DECAYS = (None, 0.9, 0.95, 0.99)
-SPREAD = 100  # networks, that a policy must still spread over after 5,000
 
 
 def grid():
@@ -77,6 +60,36 @@ def grid():
     ]
 
 
+def hyperparameters(folder):
+    """Search with every setting on two tables; writes hyperparameters.csv, fills its page."""
+    lines = []
+    for table, setting in tracked(list(itertools.product(GRID_TABLES, grid()))):
+        problem = Problem(table_of(table, folder), PAIR, T_MS)
+        runs = run_searches(problem, GRID_SEEDS, hyperparameters=setting)
+        lines.append(dict(table=table) | setting | grid_line(runs))
+    write_csv(STUDY / "hyperparameters.csv", lines)
+    fill(STUDY / "hyperparameters.md", hyperparameter_tables())
+
+
+def grid_line(runs):
+    """How the searches with one setting end, and each claim."""
+    line = {}
+    for name in PAIR:
+        last = runs.rows[name][:, -WINDOW:]  # (seeds, 250)
+        reward = float(runs.problem.reward_tables[name][last].mean())
+        line[f"{name}.last_reward"] = round(reward, 5)
+        line[f"{name}.spread"] = round(spread(runs, name), 1)
+    for result in evaluate_claims(runs.points(), T_MS):
+        line[f"{key(result)}.median"] = result["median"]
+        line[f"{key(result)}.verdict"] = inside(result)
+    return line
+
+
+def spread(runs, reward):
+    """Over how many networks the last policy spreads: exp of its entropy, the median over seeds."""
+    return float(np.median(np.exp(runs.expected[reward]["entropy"][:, -1])))
+
+
 def inside(result):
     """The verdict of one claim with the grid's few seeds.
 
@@ -88,78 +101,74 @@ def inside(result):
     return "inside" if result["min"] <= result["paper"] <= result["max"] else "outside"
 
 
-def spread(runs, reward):
-    """Over how many networks the last policy spreads: exp of its entropy, the median over seeds."""
-    return float(np.median(np.exp(runs.expected[reward]["entropy"][:, -1])))
+# --- Hyperparameters: the tables --------------------------------------------------------------
+
+SPREAD = 100  # networks, that a policy must still spread over after 5,000
+RULE = dict(  # what the rule fixes, as the CSV file has it
+    table=MODELLED,
+    hidden="64",
+    learning_rate="0.001",
+    baseline_decay="0.95",
+)
 
 
-def hyperparameters(folder):
-    """A line per table and setting: how the searches end, and each claim."""
-    lines = []
-    start = time.perf_counter()
-    todo = list(itertools.product(GRID_TABLES, grid()))
-    for table, setting in todo:
-        problem = Problem(table_of(table, folder), PAIR, T_MS)
-        runs, entries = judged(problem, GRID_SEEDS, setting)
-        line = dict(table=table) | setting
-        for name in PAIR:
-            last = runs.rows[name][:, -WINDOW:]  # (seeds, 250)
-            reward = float(problem.reward_tables[name][last].mean())
-            line[f"{name}.last_reward"] = round(reward, 5)
-            line[f"{name}.spread"] = round(spread(runs, name), 1)
-        for e in entries:
-            line[f"{key(e)}.median"] = e["median"]
-            line[f"{key(e)}.verdict"] = inside(e)
-        lines.append(line)
-        progress(len(lines), len(todo), time.perf_counter() - start)
-    return lines
+def hyperparameter_tables(folder=STUDY):
+    """{marker: text} of the page's tables, from the CSV files in `folder`."""
+    lines = read_csv(folder / "hyperparameters.csv")
+    verdict_lines = read_csv(folder / "verdicts.csv")
+    return {
+        "rule": rule_table(lines),
+        "shares": shares_table(lines, verdict_lines),
+        "odds": odds_table(lines, verdict_lines),
+    }
+
+
+def candidates(lines):
+    """The settings that the rule chooses from, by entropy weight."""
+    return [line for line in lines if RULE.items() <= line.items()]
+
+
+def spreads(line):
+    """Over how many networks the policies of a setting spread, by reward."""
+    return [float(line[f"{name}.spread"]) for name in PAIR]
+
+
+def chosen(lines):
+    """The setting that the rule chooses: the first whose policies all spread enough."""
+    return next(line for line in candidates(lines) if min(spreads(line)) >= SPREAD)
 
 
 def rule_table(lines):
     """The settings that the rule chooses from, and over how many networks each spreads."""
     rows = []
-    chosen = None
-    for line in lines:
-        candidate = (
-            line["table"] == MODELLED
-            and line["hidden"] == "64"
-            and line["learning_rate"] == "0.001"
-            and line["baseline_decay"] == "0.95"
-        )
-        if candidate:
-            spreads = [float(line[f"{name}.spread"]) for name in PAIR]
-            enough = min(spreads) >= SPREAD
-            first = enough and chosen is None
-            if first:
-                chosen = float(line["entropy_weight"])
-            mark = "**yes, and the smallest**" if first else "yes" if enough else "no"
-            rows.append([line["entropy_weight"], *(f"{n:,.0f}" for n in spreads), mark])
-    if chosen != HYPERPARAMETERS["entropy_weight"]:
-        text = f"the rule chooses an entropy weight of {chosen}, not the program's"
-        print(text, file=sys.stderr)
-    header = ["entropy weight", "networks, mnasnet", "networks, proposed"]
-    header.append(f"at least {SPREAD}?")
-    return markdown(header, rows)
+    for line in candidates(lines):
+        mark = "yes" if min(spreads(line)) >= SPREAD else "no"
+        if line is chosen(lines):
+            mark = "**yes, and the smallest**"
+        rows.append([line["entropy_weight"], *(f"{n:,.0f}" for n in spreads(line)), mark])
+    header = ["entropy weight", *(f"networks, {name}" for name in PAIR)]
+    return markdown([*header, f"at least {SPREAD}?"], rows)
 
 
-def shares_table(lines):
+def shares_table(lines, verdict_lines):
     """In how many settings of the grid each claim holds, on each table, with and without b."""
-    rows = []
-    for claim in claims_of(lines):
-        row = [TEXTS[claim]]
-        for table in GRID_TABLES:
-            for no_baseline in (False, True):
-                here = [
-                    line
-                    for line in lines
-                    if line["table"] == table and (line["baseline_decay"] == "") == no_baseline
-                ]
-                row.append(share([line[f"{claim}.verdict"] for line in here]))
-        rows.append(row)
-    header = ["claim"]
+    columns = {}
     for table in GRID_TABLES:
-        header += [f"{table}, with b", f"{table}, without"]
-    return markdown(header, rows)
+        here = [line for line in lines if line["table"] == table]
+        columns[f"{table}, with b"] = [line for line in here if line["baseline_decay"]]
+        columns[f"{table}, without"] = [line for line in here if not line["baseline_decay"]]
+    rows = []
+    for claim, text in judged(verdict_lines).items():
+        row = [text]
+        for column in columns.values():
+            row.append(share([line[f"{claim}.verdict"] for line in column]))
+        rows.append(row)
+    return markdown(["claim", *columns], rows)
+
+
+def judged(verdict_lines):
+    """{claim: its text} of the claims that have a verdict."""
+    return {line["claim"]: line["text"] for line in verdict_lines if line["verdict"] != "no claim"}
 
 
 def share(verdicts):
@@ -170,44 +179,23 @@ def share(verdicts):
     return text + (f" ({opposite} opposite)" if opposite else "")
 
 
-def claims_of(lines):
-    """The claims that were judged, in order."""
-    ends = ".verdict"
-    return [
-        column.removesuffix(ends)
-        for column, value in lines[0].items()
-        if column.endswith(ends) and value != "no claim"
-    ]
-
-
-def is_inside(line, claim):
-    """Whether the paper's number lies in the range of a setting's runs."""
-    return line[f"{claim}.verdict"] == "inside"
-
-
-def calibration_table(lines):
-    """Which settings could have given the paper's MnasNet run, and what they say of the other."""
-    baseline = [
-        "fig6_50_60.mnasnet",
-        "fig6_60_70.mnasnet",
-        "fig7_stays_under.mnasnet",
-    ]
-    papers = dict(zip(baseline, ("659", "781", "4,750"), strict=True))
-    other = [name.replace("mnasnet", "proposed") for name in baseline]
+def odds_table(lines, verdict_lines):
+    """The odds of 50-60 to 60-70 % under T: the paper's, of uniform draws, and over the grid."""
+    measured = {line["claim"]: line for line in verdict_lines if line["table"] == MODELLED}
     rows = []
-    for table in GRID_TABLES:
-        here = [line for line in lines if line["table"] == table]
-        for needed in (baseline[:1], baseline[1:2], baseline[2:], baseline[1:], baseline):
-            kept = [line for line in here if all(is_inside(line, c) for c in needed)]
-            found = [sum(is_inside(line, c) for line in kept) for c in other]
-            names = ", ".join(papers[c] for c in needed)
-            rows.append([table, names, f"{len(kept)} of {len(here)}", *found])
-    header = ["table", "inside the range", "settings kept"]
-    header += ["of these, 780 inside", "1,004 inside", "4,000 inside"]
+    for name in PAIR:
+        few, more = f"fig6_50_60.{name}", f"fig6_60_70.{name}"
+        odds = [
+            float(measured[few][column]) / float(measured[more][column])
+            for column in ("paper", "random")
+        ]
+        medians = [float(line[f"{few}.median"]) / float(line[f"{more}.median"]) for line in lines]
+        rows.append([name, *(f"{value:.2f}" for value in (*odds, max(medians)))])
+    header = ["", "the paper", "uniform draws", "the highest of all settings, medians"]
     return markdown(header, rows)
 
 
-# --- Verdicts ---------------------------------------------------------------------------------
+# --- Verdicts: the searches -------------------------------------------------------------------
 
 SEEDS = range(run_experiment.SEEDS)
 KEPT = (  # of a claim's result
@@ -238,35 +226,46 @@ TARGETS = {
 
 
 def verdicts(folder):
-    """A line per table, target and claim."""
-    lines = []
+    """Search on every table with every target; writes verdicts.csv, fills its page."""
     todo = [(table, target) for table, targets in TARGETS.items() for target in targets]
-    start = time.perf_counter()
-    for done, (table, target) in enumerate(todo, 1):
+    lines = []
+    for table, target in tracked(todo):
         benchmark = table_of(table, folder)
         target_ms = float(target)
         if target < 1:
             target_ms = float(np.quantile(benchmark.latency_ms, target))
         problem = Problem(benchmark, PAIR, target_ms)
-        optima = problem.optima()
-        _, entries = judged(problem, SEEDS)
-        for e in entries:
-            line = dict(
-                table=table,
-                target_ms=round(target_ms, 2),
-                cells_under_target=round(float(problem.under.mean()), 3),
-            )
-            for name in PAIR:
-                line[f"optimum of {name}, ms"] = round(optima[name]["latency_ms"], 2)
-                line[f"optimum of {name}, %"] = round(100 * optima[name]["accuracy"], 2)
-            line["claim"] = key(e)
-            line["q025"], line["q975"] = range_95(e["per_seed"]) if e["per_seed"] else (None, None)
-            lines.append(line | {name: e[name] for name in KEPT})
-        progress(done, len(todo), time.perf_counter() - start)
-    return lines
+        results = evaluate_claims(run_searches(problem, SEEDS).points(), target_ms)
+        lines += [
+            dict(table=table) | problem_line(problem) | claim_line(result) for result in results
+        ]
+    write_csv(STUDY / "verdicts.csv", lines)
+    fill(STUDY / "verdicts.md", verdict_tables())
 
 
-SHORT = {
+def problem_line(problem):
+    """T, how many cells meet it, and both rewards' best cells."""
+    line = dict(
+        target_ms=round(problem.target_ms, 2),
+        cells_under_target=round(float(problem.under.mean()), 3),
+    )
+    optima = problem.optima()
+    for name in PAIR:
+        line[f"optimum of {name}, ms"] = round(optima[name]["latency_ms"], 2)
+        line[f"optimum of {name}, %"] = round(100 * optima[name]["accuracy"], 2)
+    return line
+
+
+def claim_line(result):
+    """A claim's result, with the range of 95 % of single runs."""
+    values = result["per_seed"]
+    low, high = range_95(values) if values else (None, None)
+    return dict(claim=key(result), q025=low, q975=high) | {name: result[name] for name in KEPT}
+
+
+# --- Verdicts: the table ----------------------------------------------------------------------
+
+DIRECTIONS = {  # in the order of the CSV file
     "fig6_under_T.sign": "more under T",
     "fig6_50_60.sign": "more of 50-60 %",
     "fig6_60_70.sign": "more of 60-70 %",
@@ -274,33 +273,42 @@ SHORT = {
 }
 
 
-def by_problem(lines):
-    """{(table, T, both optima in ms): {claim: its line}}, in order."""
-    problems = {}
-    for line in lines:
-        optima = " / ".join(line[f"optimum of {name}, ms"] for name in PAIR)
-        claims = problems.setdefault((line["table"], line["target_ms"], optima), {})
-        claims[line["claim"]] = line
-    return problems
+def verdict_tables(folder=STUDY):
+    """{marker: text} of the page's table, from the CSV file in `folder`."""
+    lines = read_csv(folder / "verdicts.csv")
+    return {"directions": f"{directions_table(lines)}\n\n{everywhere(lines)}"}
 
 
 def directions_table(lines):
     """Per table and target: both optima, and the verdict of each direction."""
-    rows = []
-    for (table, target_ms, optima), claims in by_problem(lines).items():
-        found = [claims[name]["verdict"] for name in SHORT]
-        rows.append([table, target_ms, optima, *found])
-    header = ["table", "T, ms", "optima, ms: mnasnet / proposed", *SHORT.values()]
-    return markdown(header, rows)
+    verdicts = {}
+    for line in lines:
+        if line["claim"] in DIRECTIONS:
+            optima = " / ".join(line[f"optimum of {name}, ms"] for name in PAIR)
+            problem = (line["table"], line["target_ms"], optima)
+            verdicts.setdefault(problem, []).append(line["verdict"])
+    header = ["table", "T, ms", "optima, ms: mnasnet / proposed", *DIRECTIONS.values()]
+    return markdown(header, [[*problem, *found] for problem, found in verdicts.items()])
 
 
-def tallies_table(lines):
-    """Per claim: on how many of the lines it has which verdict."""
-    problems = list(by_problem(lines).values())
-    rows = []
-    for claim, first in problems[0].items():
-        if first["verdict"] != "no claim":
-            found = [claims[claim]["verdict"] for claims in problems]
-            counts = ", ".join(f"{found.count(v)} {v}" for v in sorted(set(found)))
-            rows.append([first["text"], first["paper"], counts])
-    return markdown(["claim", "paper", f"verdicts on the {len(problems)} lines"], rows)
+def everywhere(lines):
+    """The claims with one verdict on all tables and targets, as a list."""
+    items = []
+    for claim, text in judged(lines).items():
+        found = [line["verdict"] for line in lines if line["claim"] == claim]
+        if len(set(found)) == 1:
+            items.append(f'- "{text}": {found[0]} on all {len(found)} lines')
+    return "\n".join(items)
+
+
+# --- Command line -----------------------------------------------------------------------------
+
+
+def command(argv):
+    """Run the command that `argv` names."""
+    commands = {"hyperparameters": hyperparameters, "verdicts": verdicts}
+    choose(argv, "Search with many settings, and on many tables.", commands)
+
+
+if __name__ == "__main__":
+    sys.exit(run(command, sys.argv[1:]))
