@@ -2306,7 +2306,7 @@ stray                                | unrecognized arguments: stray
 --out precious.pkl                   | precious.pkl is not a folder
 """
 PLACES = """
---benchmark pipe                     | 2 | pipe: not a benchmark file (it is not a file, or not there)
+--benchmark pipe                     | 2 | pipe: not a benchmark file (it is not a file, or not
 --benchmark zero                     | 2 | zero: not a benchmark file
 --benchmark dangling                 | 2 | dangling: not a benchmark file
 --benchmark loop                     | 2 | loop: not a benchmark file
