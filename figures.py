@@ -1,10 +1,7 @@
 """What people look at: the paper's Figs 2, 3, 6 and 7, drawn from our runs, and what explains them.
 
-    python figures.py [--benchmark PATH]     a window with sliders for T, w and y
-
-    write_figures(folder, runs, entries)     fig2, fig3, fig6, fig7, claims and landscape.png
+    write_figures(folder, runs, results)     fig2, fig3, fig6, fig7, claims and landscape.png
     animate(path, problem, seed, ...)        search.gif: the policies move over the landscape
-    write_drawings(folder)                   cell, loop, slopes and table1.png, which need no run
 
 A reward has one colour everywhere, one of your own as well; random search is grey, and verdicts
 have colours that belong to no reward. Pictures are 16:9 (wider or taller with three rewards or
@@ -12,41 +9,32 @@ more), and no text is smaller than 1/40 of their height, so that the back row ca
 Accuracy is drawn in percent.
 
     runs      nas_search.Runs
-    entries   what claims.evaluate_claims says of them: a list of dicts
+    results   what claims.evaluate_claims says of them: a list of dicts
     rewards   {name: function(accuracy (n,), latency_ms (n,), target_ms) -> R (n,)}
     colours   {reward or "random": its colour}
     ms        latencies in ms, of a curve or of cells
 
-Left out: pyplot, but for the window. `Figure` needs no display, and starts faster."""
+Left out: pyplot. `Figure` needs no display, and starts faster. docs/drawings.py has the pictures
+that need no run, docs/sliders.py a window with sliders."""
 
 import contextlib
-import sys
 import warnings
-from functools import partial
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, FancyBboxPatch, Patch
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from matplotlib.widgets import RadioButtons, Slider
 
-import nas_benchmark
 from claims import range_95, window_means
-from command_line import Parser, UserError, run
-from nas_benchmark import EDGES, N_CELLS, OPERATIONS, cell_to_row
+from nas_benchmark import N_CELLS
 from nas_reward import (
-    ALPHA,
-    COMPARED,
     PAIR,
     REWARDS,
     SAMPLES,
     T_MS,
-    TABLE_1,
     WINDOW,
-    Y,
-    equal_strength,
     mnasnet,
     mnasnet_slope,
     proposed,
@@ -110,24 +98,16 @@ def picture(path, title, *args, **layout):
         panels[0, 0].figure.savefig(path)
 
 
-def write_figures(folder, runs, entries):
+def write_figures(folder, runs, results):
     """All pictures of one run, into `folder`."""
     rewards = runs.problem.rewards
     target_ms = runs.problem.target_ms
     fig2(folder / "fig2.png", rewards, target_ms)
     fig3(folder / "fig3.png", rewards, target_ms)
-    fig6(folder / "fig6.png", runs, entries)
-    fig7(folder / "fig7.png", runs, entries)
-    claims_picture(folder / "claims.png", entries, runs.problem.benchmark.name)
+    fig6(folder / "fig6.png", runs, results)
+    fig7(folder / "fig7.png", runs, results)
+    claims_picture(folder / "claims.png", results, runs.problem.benchmark.name)
     landscape(folder / "landscape.png", runs)
-
-
-def write_drawings(folder):
-    """The pictures that need no run, into `folder`."""
-    draw_cell(folder / "cell.png")
-    draw_loop(folder / "loop.png")
-    slopes(folder / "slopes.png")
-    table_1(folder / "table1.png")
 
 
 # --- What all pictures share ------------------------------------------------------------------
@@ -244,76 +224,22 @@ def fig3(path, rewards, target_ms=T_MS):
         mark_target_upright(axes, target_ms)
 
 
-# --- What we add to them: slopes at other accuracies, and Table 1 as a picture ----------------
-
-
-def slopes(path, target_ms=T_MS):
-    """What one more millisecond costs under each reward; under the proposed, at any accuracy."""
-    colours = palette(PAIR)
-    ms = np.linspace(2, 1.5 * target_ms - 1, 400)
-    costs = {
-        "mnasnet, accuracy 50 %": -mnasnet_slope(0.5, ms, target_ms),
-        "mnasnet, accuracy 70 %": -mnasnet_slope(0.7, ms, target_ms),
-        "proposed, any accuracy": -proposed_slope(0.5, ms, target_ms),
-    }
-    title = "One more ms: MnasNet charges fast networks, the proposed reward slow ones"
-    with picture(path, title) as [[axes]]:
-        for label, cost in costs.items():
-            reward = label.partition(",")[0]
-            style = ":" if "50 %" in label else "-"
-            axes.plot(ms, 1000 * cost, style, color=colours[reward], label=label)
-        axes.set(xlabel="latency (ms)", ylabel="reward lost per ms (thousandths)")
-        axes.set(xlim=(0, 1.5 * target_ms), ylim=(0, 340 / target_ms))
-        axes.legend(loc="upper center")
-        mark_target_upright(axes, target_ms)
-
-
-def table_1(path):
-    """Table 1's three pairs, joined by lines: where a line rises, the second network wins."""
-    colours = palette(PAIR)
-    title = "Table 1: where a line rises, the reward prefers the second network"
-    with picture(path, title, columns=2) as [panels]:
-        for axes, (name, reward) in zip(panels, COMPARED.items(), strict=True):
-            for pair in TABLE_1:
-                accuracy, ms = np.transpose(pair["networks"])
-                R = reward(accuracy, ms)
-                axes.plot(ms, R, "o-", ms=12, color=colours[name])
-                label_pair(axes, pair["case"], accuracy, ms, R)
-            axes.set_title(name, color=colours[name])
-            axes.set(xlabel="latency (ms)", xlim=(2, 30), xticks=(8, 12, 16, 24))
-        panels[0].set_ylabel("reward")
-
-
-def label_pair(axes, case, accuracy, ms, R):
-    """Name the two networks of a pair, the first at its left, the second at its right."""
-    up = {"a": "bottom", "b": "center", "c": "top"}[case]  # a1 and c1 are the same
-    for k, (offset, side) in enumerate(((-14, "right"), (14, "left"))):
-        axes.annotate(
-            f"{case}{k + 1}: {100 * accuracy[k]:.0f} %",
-            (ms[k], R[k]),
-            xytext=(offset, 0),
-            textcoords="offset points",
-            ha=side,
-            va=up,
-        )
-
-
 # --- Fig. 6: how many networks of each accuracy and latency -----------------------------------
 
 MAX_BINS = 22  # of latency, that can be read
 BANDS = {"fig6_50_60": 50, "fig6_60_70": 60}  # claim -> the lower edge of its box, in %
 
 
-def fig6(path, runs, entries):
+def fig6(path, runs, results):
     """Fig. 6: networks drawn per run, by latency and accuracy; all panels share one scale.
 
-    A row holds latencies of one floor(ms): 16 means 16.00 to 16.99. The boxes are the paper's
+    A bin holds latencies of one floor(ms): 16 means 16.00 to 16.99. The boxes are the paper's
     counts, at or under T."""
     problem = runs.problem
     colours = palette(problem.reward_tables)
-    counts, row_edges, column_edges = count_networks(runs)
+    counts, ms_edges, percent_edges = count_networks(runs)
     most = max(table.max() for table in counts.values())
-    boxes = paper_boxes(entries)
+    boxes = paper_boxes(results)
     title = (
         f"Fig. 6: networks drawn, mean of {len(runs.seeds)} runs, on {problem.benchmark.name}\n"
         "below the boxes: networks at or under T, the paper's and the median of ours"
@@ -322,48 +248,44 @@ def fig6(path, runs, entries):
     size = (max(16, 5.3 * len(counts)), 9)  # five columns in each panel want room
     with picture(path, title, 1, len(counts), size, margins) as [panels]:
         for axes, (name, table) in zip(panels, counts.items(), strict=True):
-            draw_counts(axes, table, most, row_edges, column_edges)
+            draw_counts(axes, table, most, ms_edges, percent_edges)
             for low, (paper, ours) in boxes.get(name, {}).items():
-                outline_bins(axes, low, row_edges[0], problem.target_ms, colours[name])
+                outline_bins(axes, low, ms_edges[0], problem.target_ms, colours[name])
                 write_below(axes, low + 5, paper, ours, colours[name])
             axes.set_title(name, color=colours[name])
-            axes.set_xticks(column_edges[:-1] + 5, column_labels(column_edges))
+            axes.set_xticks(percent_edges[:-1] + 5, percent_labels(percent_edges))
             axes.tick_params(length=0)
             mark_target_across(axes, problem.target_ms)
-        panels[0].set_yticks(centres(row_edges), row_labels(row_edges))
+        panels[0].set_yticks(centres(ms_edges), ms_labels(ms_edges))
         panels[0].set_ylabel("latency (ms)")
-        write_below(panels[0], column_edges[0], "paper ", "ours ", "black", ha="right")
+        write_below(panels[0], percent_edges[0], "paper ", "ours ", "black", ha="right")
         panels[0].figure.supxlabel("accuracy (%)", y=0.03, fontsize=18)
 
 
 def count_networks(runs):
-    """({reward or "random": networks per run (rows, columns)}, row edges in ms, column edges in %).
+    """({reward or "random": networks per run, in bins}, the bins' edges in ms, and in %).
 
-    Five columns of 10 points; the first one holds all lower accuracies too."""
+    Five bins of 10 points; the first one holds all lower accuracies too."""
     table = runs.problem.benchmark
     top = 10 * int(np.ceil(10 * table.accuracy.max()))
-    column_edges = np.arange(top - 50, top + 1, 10)
-    accuracy = np.maximum(table.accuracy, column_edges[0] / 100)
+    percent_edges = np.arange(top - 50, top + 1, 10)
+    accuracy = np.maximum(table.accuracy, percent_edges[0] / 100)
     lowest = np.floor(table.latency_ms.min())
     width = table.latency_ms.max() - lowest
     step = max(1, int(np.ceil(width / MAX_BINS)))
-    row_edges = lowest + step * np.arange(width // step + 2)
+    ms_edges = lowest + step * np.arange(width // step + 2)
     counts = {}
     for name, rows in runs.rows.items():
         per_cell = np.bincount(rows.ravel(), minlength=N_CELLS) / len(rows)
-        counts[name] = np.histogram2d(
-            table.latency_ms,
-            accuracy,
-            bins=(row_edges, column_edges / 100),
-            weights=per_cell,
-        )[0]
-    return counts, row_edges, column_edges
+        bins = (ms_edges, percent_edges / 100)
+        counts[name], *_ = np.histogram2d(table.latency_ms, accuracy, bins, weights=per_cell)
+    return counts, ms_edges, percent_edges
 
 
-def paper_boxes(entries):
+def paper_boxes(results):
     """{reward or "random": {low: (the paper's count, the median of ours)}}, both as text."""
     boxes = {}
-    for e in entries:
+    for e in results:
         low = BANDS.get(e["id"])
         if low and e["reward"]:
             paper = "-" if e["paper"] is None else f"{e['paper']:,}"
@@ -372,21 +294,17 @@ def paper_boxes(entries):
     return boxes
 
 
-def draw_counts(axes, table, most, row_edges, column_edges):
+def draw_counts(axes, table, most, ms_edges, percent_edges):
     """Shade the boxes by the square root of their counts, and write the counts on them."""
     shade = np.sqrt(table)
     darkest = np.sqrt(most)
-    axes.pcolormesh(column_edges, row_edges, shade, cmap="Greys", vmin=0, vmax=darkest)
-    rows = centres(row_edges)
-    for row, column in zip(*np.nonzero(np.round(table)), strict=True):
-        axes.text(
-            column_edges[column] + 5,
-            rows[row],
-            f"{table[row, column]:,.0f}",
-            color="white" if shade[row, column] > 0.5 * darkest else "black",
-            ha="center",
-            va="center",
-        )
+    axes.pcolormesh(percent_edges, ms_edges, shade, cmap="Greys", vmin=0, vmax=darkest)
+    ms = centres(ms_edges)
+    percent = centres(percent_edges)
+    for i, k in zip(*np.nonzero(np.round(table)), strict=True):
+        ink = "white" if shade[i, k] > 0.5 * darkest else "black"
+        count = f"{table[i, k]:,.0f}"
+        axes.text(percent[k], ms[i], count, color=ink, ha="center", va="center")
 
 
 def outline_bins(axes, low, bottom, target_ms, colour):
@@ -398,7 +316,7 @@ def outline_bins(axes, low, bottom, target_ms, colour):
 
 
 def write_below(axes, x, paper, ours, colour, ha="center"):
-    """Two numbers below the column at x."""
+    """Two numbers below the bins at x."""
     below = axes.get_xaxis_transform()
     for text, y in ((paper, -0.09), (ours, -0.15)):
         axes.text(x, y, text, transform=below, color=colour, ha=ha, va="top", weight="bold")
@@ -408,8 +326,8 @@ def centres(edges):
     return (edges[:-1] + edges[1:]) / 2
 
 
-def row_labels(edges):
-    """16 for 16.00 to 16.99; 16-17 where a row holds two."""
+def ms_labels(edges):
+    """16 for 16.00 to 16.99; 16-17 where a bin holds two."""
     lows = edges[:-1].astype(int)
     highs = edges[1:].astype(int) - 1
     return [
@@ -417,14 +335,14 @@ def row_labels(edges):
     ]
 
 
-def column_labels(edges):
+def percent_labels(edges):
     return [f"<{edges[1]}", *(f"{low}-{low + 10}" for low in edges[1:-1])]
 
 
 # --- Fig. 7: as the search goes on ------------------------------------------------------------
 
 
-def fig7(path, runs, entries):
+def fig7(path, runs, results):
     """Fig. 7: mean accuracy and latency of each window of 250 networks.
 
     A window is drawn as long as it is: a step from its first network to its last."""
@@ -442,7 +360,7 @@ def fig7(path, runs, entries):
             draw_windows(left, edges, 100 * window_means(accuracy), colours[name], name)
             draw_windows(right, edges, window_means(latency_ms), colours[name], name)
         mark_target_across(right, problem.target_ms)
-        mark_settling(right, entries, problem.target_ms, colours)
+        mark_settling(right, results, problem.target_ms, colours)
         left.set_title("mean accuracy (%)")
         right.set_title(f"mean latency (ms), dashed: T = {problem.target_ms:.4g} ms")
         for axes in (left, right):
@@ -462,38 +380,41 @@ def draw_windows(axes, edges, means, colour, name):
     axes.stairs(median, edges, baseline=None, color=colour, lw=3.5, label=name)
 
 
-def mark_settling(axes, entries, target_ms, colours):
+def mark_settling(axes, results, target_ms, colours):
     """A triangle on the line of T where the paper says that a reward's mean stays under it."""
-    for e in entries:
+    for e in results:
         if e["reward"] in PAIR and e["id"] == "fig7_stays_under":
-            axes.plot(
-                e["paper"],
-                target_ms,
-                "v",
-                ms=18,
-                color=colours[e["reward"]],
-                mec="black",
-                label=f"paper: {e['reward']} settles, {e['paper']:,}",
-            )
+            label = f"paper: {e['reward']} settles, {e['paper']:,}"
+            style = dict(ms=18, color=colours[e["reward"]], mec="black")
+            axes.plot(e["paper"], target_ms, "v", label=label, **style)
 
 
 # --- The paper's claims beside ours -----------------------------------------------------------
 
-MARKERS = {"": "o", ">=": ">", "<=": "<"}  # of a median, by what its bound is
+MARKS = {  # what it means: how it is drawn
+    "the paper": dict(marker="D", mfc="none", mew=2.5, ms=12, color="black"),
+    "median of ours": dict(marker="o", ms=12),
+    "at least that": dict(marker=">", ms=12),
+    "at most that": dict(marker="<", ms=12),
+    "95 % of ours": dict(ls="-", lw=8, alpha=0.4),
+    "random search": dict(marker="x", ms=11, mew=3, color=GREY),
+}
+MEDIANS = {"": "median of ours", ">=": "at least that", "<=": "at most that"}  # by `censoring`
+IN_LEGEND = [mark for mark in MARKS if mark != "at most that"]
 
 
-def claims_picture(path, entries, source):
+def claims_picture(path, results, source):
     """The claims, a row each; rows of the same unit share an axis."""
-    colours = palette([e["reward"] for e in entries if e["reward"]]) | {None: "black"}
+    colours = palette([e["reward"] for e in results if e["reward"]]) | {None: "black"}
     groups = {}
-    for e in entries:
+    for e in results:
         groups.setdefault(e["unit"], []).append(e)
     sizes = [len(group) + 0.5 for group in groups.values()]
-    size = (16, max(9, 2.16 + 0.36 * len(entries)))
-    longest = max(len(e["text"]) for e in entries)
+    size = (16, max(9, 2.16 + 0.36 * len(results)))
+    longest = max(len(e["text"]) for e in results)
     left = 0.02 + 0.0085 * longest  # a letter takes less than 1/117 of the width
     margins = dict(left=left, right=0.86, top=0.89, bottom=0.13, hspace=0.25)
-    runs = len(entries[0]["per_seed"])
+    runs = len(results[0]["per_seed"])
     title = f"The paper's claims beside {runs} runs of ours, on {source}"
     ratios = dict(height_ratios=sizes)
     with picture(path, title, len(groups), 1, size, margins, gridspec_kw=ratios) as panels:
@@ -509,47 +430,27 @@ def claims_picture(path, entries, source):
             axes.set_title(unit, loc="right", fontsize=18)
             axes.xaxis.set_major_formatter("{x:,g}")
             axes.spines["left"].set_visible(False)
-        axes.figure.legend(handles=claim_legend(), loc="lower center", ncols=5)
-
-
-def claim_legend():
-    """What the marks of `draw_claim` mean."""
-    mark = dict(color="black", ls="none", ms=12)
-    return [
-        Line2D([], [], marker="D", mfc="none", mew=2.5, label="the paper", **mark),
-        Line2D([], [], marker="o", label="median of ours", **mark),
-        Line2D([], [], marker=">", label="at least that", **mark),
-        Line2D([], [], color="black", lw=8, alpha=0.4, label="95 % of ours"),
-        Line2D(
-            [],
-            [],
-            color=GREY,
-            marker="x",
-            ls="none",
-            ms=11,
-            mew=3,
-            label="random search",
-        ),
-    ]
+        usual = dict(color="black", ls="none")
+        handles = [Line2D([], [], label=mark, **usual | MARKS[mark]) for mark in IN_LEGEND]
+        axes.figure.legend(handles=handles, loc="lower center", ncols=5)
 
 
 def draw_claim(axes, y, e, colour):
     """One row: 95 % range and median of our runs, the paper's number, the verdict."""
+
+    def draw(mark, x):
+        """Draw a mark at x, or a line along x."""
+        axes.plot(x, np.full(np.size(x), y), **dict(color=colour) | MARKS[mark])
+
     if e["median"] is not None:
-        axes.plot(range_95(e["per_seed"]), [y, y], color=colour, lw=8, alpha=0.4)
-        axes.plot(
-            e["per_seed"],
-            np.full(len(e["per_seed"]), y),
-            "|",
-            color=colour,
-            ms=14,
-            mew=1,
-        )
-        axes.plot(e["median"], y, MARKERS[e["censoring"]], color=colour, ms=12)
+        draw("95 % of ours", range_95(e["per_seed"]))
+        each = np.full(len(e["per_seed"]), y)
+        axes.plot(e["per_seed"], each, "|", color=colour, ms=14, mew=1)
+        draw(MEDIANS[e["censoring"]], e["median"])
     if e["random"] is not None:
-        axes.plot(e["random"], y, "x", color=GREY, ms=11, mew=3)
+        draw("random search", e["random"])
     if e["paper"] is not None:
-        axes.plot(e["paper"], y, "D", color="black", mfc="none", ms=12, mew=2.5)
+        draw("the paper", e["paper"])
     background, ink = VERDICTS.get(e["verdict"], OPEN)
     axes.text(
         1.02,
@@ -573,14 +474,8 @@ def draw_cells(axes, benchmark):
     accuracy = 100 * benchmark.accuracy
     front = pareto_front(benchmark)
     (cells,) = axes.plot(benchmark.latency_ms, accuracy, "o", ms=3, mew=0, color=CELL_GREY)
-    (steps,) = axes.plot(
-        benchmark.latency_ms[front],
-        accuracy[front],
-        drawstyle="steps-post",
-        color="black",
-        lw=1.5,
-        label="Pareto front",
-    )
+    style = dict(drawstyle="steps-post", color="black", lw=1.5, label="Pareto front")
+    (steps,) = axes.plot(benchmark.latency_ms[front], accuracy[front], **style)
     return cells, steps
 
 
@@ -626,15 +521,8 @@ def draw_landscape(axes, problem, levels, name, colour):
 
 
 def label_level(axes, level, at, colour):
-    axes.annotate(
-        f"{level:.2f}",
-        at,
-        xytext=(8, 0),
-        textcoords="offset points",
-        color=colour,
-        va="center",
-        bbox=BLANK,
-    )
+    beside = dict(xytext=(8, 0), textcoords="offset points", va="center")
+    axes.annotate(f"{level:.2f}", at, color=colour, bbox=BLANK, **beside)
 
 
 def reward_on_grid(problem, name):
@@ -659,17 +547,10 @@ def levels_of(problem):
 def mark_optimum(axes, problem, name, colour):
     """A star on the reward's best cell of all."""
     row = np.argmax(problem.reward_tables[name])
-    axes.plot(
-        problem.benchmark.latency_ms[row],
-        100 * problem.benchmark.accuracy[row],
-        "*",
-        ms=32,
-        color=colour,
-        mec="black",
-        mew=1.5,
-        zorder=4,
-        label="best cell, thick line: as good",
-    )
+    ms = problem.benchmark.latency_ms[row]
+    percent = 100 * problem.benchmark.accuracy[row]
+    style = dict(ms=32, color=colour, mec="black", mew=1.5, zorder=4)
+    axes.plot(ms, percent, "*", label="best cell, thick line: as good", **style)
 
 
 def landscape(path, runs):
@@ -752,238 +633,3 @@ def draw_policy(axes, benchmark, history, colour):
     (trail,) = axes.plot(ms, percent, color="black", lw=2, zorder=5)
     (mean,) = axes.plot(ms[-1], percent[-1], "X", color="black", mec="white", ms=18, zorder=5)
     return dots, trail, mean
-
-
-# --- Drawings ---------------------------------------------------------------------------------
-
-EXAMPLE = (3, 1, 3, 0, 1, 3)  # the cell that nas_benchmark's docstring explains
-NODES = ((1.4, 4.2), (4.7, 6.7), (7.3, 1.7), (10.6, 4.2))  # where they stand, in inches
-NODE_COLOUR = "#CFE8F7"
-ARROW = dict(arrowstyle="-|>", mutation_scale=30, lw=3, color="black")
-
-
-@contextlib.contextmanager
-def drawing(path, title):
-    """An empty sheet of 16 x 9 inches."""
-    margins = dict(left=0, right=1, bottom=0, top=1)
-    with picture(path, title, margins=margins) as [[axes]]:
-        axes.set(xlim=(0, 16), ylim=(0, 9))
-        axes.axis("off")
-        yield axes
-
-
-def draw_cell(path):
-    """The cell 3 1 3 0 1 3: nodes, edges with their numbers, and the operations to choose from."""
-    digits = " ".join(map(str, EXAMPLE))
-    title = f"A cell: one of 5 operations on each of 6 edges. This one is {digits}"
-    with drawing(path, title) as axes:
-        for edge, (start, end) in enumerate(EDGES):
-            draw_edge(
-                axes,
-                f"edge {edge}: {EXAMPLE[edge]}",
-                NODES[start],
-                NODES[end],
-                EXAMPLE[edge],
-            )
-        for node, name in enumerate(("0\nin", "1", "2", "3\nout")):
-            axes.add_patch(Circle(NODES[node], 0.62, fc=NODE_COLOUR, ec="black", lw=2, zorder=3))
-            axes.text(*NODES[node], name, ha="center", va="center", fontsize=22, zorder=4)
-        for k, operation in enumerate(OPERATIONS):
-            axes.text(12.1, 6.0 - 0.8 * k, f"{k}  {operation}", fontsize=22)
-        row = cell_to_row(EXAMPLE)
-        axes.text(
-            8,
-            0.4,
-            f"row {row:,} of 15,625; where edges meet, they are added",
-            ha="center",
-        )
-
-
-def draw_edge(axes, text, start, end, operation):
-    """An arrow from node to node with its text on it; pale and dashed if the edge is cut."""
-    cut = OPERATIONS[operation] == "none"
-    ink = GREY if cut else "black"
-    style = ARROW | dict(color=ink, ls="--" if cut else "-", shrinkA=48, shrinkB=48)
-    axes.annotate("", end, start, arrowprops=style)
-    x, y = 0.65 * np.array(start) + 0.35 * np.array(end)
-    axes.text(x, y, text, color=ink, ha="center", va="center", fontsize=22, bbox=BLANK)
-
-
-def draw_loop(path):
-    """The loop of reinforcement learning: controller, benchmark, reward, and back."""
-    with drawing(path, f"One step of a search, done {SAMPLES:,} times") as axes:
-        draw_box(axes, (3.2, 4.2), "controller", "who chooses:\nan LSTM")
-        draw_box(
-            axes,
-            (12.8, 6.2),
-            "benchmark",
-            f"what exists:\na table of {N_CELLS:,} cells",
-        )
-        draw_box(axes, (12.8, 2.2), "reward", "what is good:\nEq. 3 or Eq. 5")
-        draw_arrow(axes, (5.6, 4.9), (10.4, 6.2), (7.6, 6.3), "a cell:\n6 operations")
-        draw_arrow(axes, (12.8, 4.9), (12.8, 3.5), (14.2, 4.2), "accuracy,\nlatency")
-        draw_arrow(
-            axes,
-            (10.4, 2.2),
-            (5.6, 3.5),
-            (7.2, 1.8),
-            "R: what beats the average\nis drawn more often",
-        )
-
-
-def draw_box(axes, middle, name, text):
-    """A box with a name and what it stands for."""
-    x, y = middle
-    box = FancyBboxPatch((x - 2, y - 0.95), 4, 1.9, boxstyle="round", fc=NODE_COLOUR, lw=2)
-    axes.add_patch(box)
-    axes.text(x, y + 0.75, name, ha="center", va="center", fontsize=26, weight="bold")
-    axes.text(x, y - 0.35, text, ha="center", va="center", fontsize=22)
-
-
-def draw_arrow(axes, start, end, at, text):
-    """An arrow, and at its side what goes along it."""
-    axes.annotate("", end, start, arrowprops=ARROW)
-    axes.text(*at, text, ha="center", va="center", fontsize=22)
-
-
-# --- A window with sliders --------------------------------------------------------------------
-
-PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"
-PHONE_MISSING = f"No {PHONE.name} yet: python data/build_benchmark.py tables --device pixel3"
-PRESETS = {  # name: what one sees
-    "paper": "At T, MnasNet's line is the flatter one: it pays less for a millisecond",
-    "equal strength": "A larger -w: both lines are now as steep at T; only form differs",
-    "17 ms on a phone": "MnasNet pays for speed without end: its best cell is tiny",
-    "seconds by mistake": "Eq. 4 refuses T = 0.017: as ln T < 0, slower would pay more",
-}
-
-
-class Explorer:
-    """Both rewards over all cells of a benchmark, with sliders, on a Figure that has a canvas.
-
-    A panel shows a reward's best cell, and the line on which a cell would earn as much."""
-
-    def __init__(self, figure, benchmark):
-        self.figure = figure
-        self.usual = benchmark
-        self.benchmark = benchmark
-        self.panels = figure.subplots(1, 2)
-        figure.subplots_adjust(left=0.07, right=0.97, top=0.86, bottom=0.36, wspace=0.1)
-        colours = palette(PAIR)
-        self.T = self.add_slider(0.20, "T (ms)", 0.017, 40.0, T_MS, "black")
-        self.w = self.add_slider(0.12, "w of mnasnet", -0.3, 0.0, ALPHA, colours["mnasnet"])
-        self.y = self.add_slider(0.04, "y of proposed", 0.0, 0.4, Y, colours["proposed"])
-        buttons = figure.add_axes((0.67, 0.02, 0.3, 0.25), frameon=False)
-        self.presets = RadioButtons(buttons, list(PRESETS), activecolor="black")
-        self.presets.on_clicked(self.choose)
-        self.choose("paper")
-
-    def add_slider(self, bottom, label, low, high, start, colour):
-        """A slider that draws anew when it is moved."""
-        axes = self.figure.add_axes((0.18, bottom, 0.36, 0.05))
-        slider = Slider(
-            axes,
-            label,
-            low,
-            high,
-            valinit=start,
-            valfmt="%.3f",
-            color=colour,
-            initcolor="none",
-        )
-        slider.on_changed(self.draw)
-        return slider
-
-    def choose(self, name):
-        """Set everything as a preset says, and say what one sees."""
-        sentence = PRESETS[name]
-        self.benchmark = self.usual
-        target_ms = T_MS
-        w = ALPHA
-        if name == "equal strength":
-            w = equal_strength(Y, self.usual.accuracy.max(), T_MS)
-        elif name == "17 ms on a phone":
-            try:
-                self.benchmark = nas_benchmark.load(PHONE)
-            except UserError:
-                sentence = PHONE_MISSING
-        elif name == "seconds by mistake":
-            target_ms = T_MS / 1000
-        for slider, value in ((self.T, target_ms), (self.w, w), (self.y, Y)):
-            slider.eventson = False  # draw once, below
-            slider.set_val(value)
-            slider.eventson = True
-        self.draw()
-        self.figure.suptitle(sentence)
-
-    def draw(self, _=None):
-        """Draw both panels for where the sliders stand."""
-        left, right = self.panels
-        w = self.w.val
-        y = self.y.val
-        self.draw_panel(left, "mnasnet", partial(mnasnet, alpha=w, beta=w))
-        self.draw_panel(right, "proposed", partial(proposed, x=1 - y, y=y))
-        left.set_ylabel("accuracy (%)")
-        self.figure.suptitle("")
-        self.figure.canvas.draw_idle()
-
-    def draw_panel(self, axes, name, reward):
-        """The cells, T, and the reward's best cell with its line; or why it refuses T."""
-        target_ms = self.T.val
-        colour = palette(PAIR)[name]
-        x, y = limits(self.benchmark)
-        axes.clear()
-        draw_cells(axes, self.benchmark)
-        mark_target_upright(axes, target_ms, at=0.06)
-        axes.set(xlim=x, ylim=y, xlabel="latency (ms)")
-        try:
-            R = reward(self.benchmark.accuracy, self.benchmark.latency_ms, target_ms)
-        except ValueError as refusal:
-            axes.set_title(str(refusal).replace(": ", ":\n"), color=colour)
-            return
-        best = np.argmax(R)
-        percent = 100 * self.benchmark.accuracy[best]
-        best_ms = self.benchmark.latency_ms[best]
-        ms = np.linspace(*x, 300)
-        axes.plot(ms, 100 * equal_reward(reward, R[best], ms, target_ms), color=colour)
-        axes.plot(best_ms, percent, "*", ms=28, color=colour, mec="black", zorder=4)
-        axes.set_title(f"{name}: best is {percent:.1f} % at {best_ms:.1f} ms", color=colour)
-
-
-def equal_reward(reward, R, ms, target_ms):
-    """The accuracies (n,) that earn R at latencies ms (n,): both rewards are linear in ACC."""
-    at_0 = reward(np.zeros_like(ms), ms, target_ms)
-    at_1 = reward(np.ones_like(ms), ms, target_ms)
-    return (R - at_0) / (at_1 - at_0)
-
-
-NO_WINDOW = "no window can be opened: no display, or neither Tk nor Qt (pip install PySide6)"
-
-
-def explore(argv):
-    """Open the window. Raises UserError where there is no display."""
-    parser = Parser(description="Sliders for T, w and y, over all cells of a benchmark.")
-    parser.add_argument("--benchmark", metavar="PATH", help="a file of data/build_benchmark.py")
-    args = parser.parse_args(argv)
-    benchmark = nas_benchmark.load(args.benchmark)
-    import matplotlib.pyplot as plt  # here, for only this needs a display
-
-    matplotlib.rcParams.update(STYLE)
-    try:
-        figure = plt.figure(figsize=SIZE, dpi=80)
-    except ImportError:  # MPLBACKEND asks for what cannot be had
-        raise UserError(NO_WINDOW) from None
-    if plt.get_backend().lower() == "agg":
-        raise UserError(NO_WINDOW)
-    explorer = Explorer(figure, benchmark)  # kept: its sliders live as long as it does
-    plt.show()
-    return explorer
-
-
-def main(argv=None):
-    """Open the window; returns the exit code."""
-    return run(explore, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

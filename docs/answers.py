@@ -160,7 +160,7 @@ def settles(latency_ms, target_ms):
 
 # --- 9. The phone, from its landscape ---------------------------------------------------------
 # Get the table of a Pixel 3 first (3 MB):  python data/build_benchmark.py tables --device pixel3
-# Then open its landscape:    python figures.py --benchmark data/cifar100_pixel3.pkl
+# Then open its landscape:    python docs/sliders.py --benchmark data/cifar100_pixel3.pkl
 # (without a display: run_experiment.py --benchmark ... --quick --out phone draws landscape.png).
 # Without the phone's table, the check uses the benchmark that ships, and so can you. First guess,
 # with the stars covered: where does the highest line of each reward touch the cloud of cells?

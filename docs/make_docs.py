@@ -29,12 +29,12 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("", "data", "study")]
 
 import beyond
 import check_numbers
+import drawings
 import sensitivity
 from pages import between, markdown, read_csv, replace, write_csv
 from sensitivity import GRID_TABLES, MODELLED, share
 
 import command_line
-import figures
 from claims import key
 
 PICTURES = ("fig2", "fig3", "fig6", "fig7", "claims", "landscape")
@@ -97,7 +97,7 @@ def readme():
     for name in PICTURES:
         shutil.copy(RESULTS / f"{name}.png", DOCS)
     shutil.copy(RESULTS / "search.gif", DOCS)
-    figures.write_drawings(DOCS)
+    drawings.write_drawings(DOCS)
     replace(README, "output", "```text\n" + shortened(printed) + "\n```")
     replace(README, "results", results_table(summary["claims"]))
 

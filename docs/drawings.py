@@ -1,0 +1,176 @@
+"""The pictures that need no run: a cell, the loop of a search, slopes, and Table 1 as lines.
+
+python docs/drawings.py        writes cell, loop, slopes and table1.png beside this file"""
+
+import contextlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
+
+import numpy as np
+from matplotlib.patches import Circle, FancyBboxPatch
+
+from command_line import Parser, run
+from figures import BLANK, GREY, mark_target_upright, palette, picture
+from nas_benchmark import EDGES, N_CELLS, OPERATIONS, cell_to_row
+from nas_reward import COMPARED, PAIR, SAMPLES, T_MS, TABLE_1, mnasnet_slope, proposed_slope
+
+
+def write_drawings(folder):
+    """The pictures that need no run, into `folder`."""
+    draw_cell(folder / "cell.png")
+    draw_loop(folder / "loop.png")
+    slopes(folder / "slopes.png")
+    table_1(folder / "table1.png")
+
+
+def slopes(path, target_ms=T_MS):
+    """What one more millisecond costs under each reward; under the proposed, at any accuracy."""
+    colours = palette(PAIR)
+    ms = np.linspace(2, 1.5 * target_ms - 1, 400)
+    costs = {
+        "mnasnet, accuracy 50 %": -mnasnet_slope(0.5, ms, target_ms),
+        "mnasnet, accuracy 70 %": -mnasnet_slope(0.7, ms, target_ms),
+        "proposed, any accuracy": -proposed_slope(0.5, ms, target_ms),
+    }
+    title = "One more ms: MnasNet charges fast networks, the proposed reward slow ones"
+    with picture(path, title) as [[axes]]:
+        for label, cost in costs.items():
+            reward = label.partition(",")[0]
+            style = ":" if "50 %" in label else "-"
+            axes.plot(ms, 1000 * cost, style, color=colours[reward], label=label)
+        axes.set(xlabel="latency (ms)", ylabel="reward lost per ms (thousandths)")
+        axes.set(xlim=(0, 1.5 * target_ms), ylim=(0, 340 / target_ms))
+        axes.legend(loc="upper center")
+        mark_target_upright(axes, target_ms)
+
+
+def table_1(path):
+    """Table 1's three pairs, joined by lines: where a line rises, the second network wins."""
+    colours = palette(PAIR)
+    title = "Table 1: where a line rises, the reward prefers the second network"
+    with picture(path, title, columns=2) as [panels]:
+        for axes, (name, reward) in zip(panels, COMPARED.items(), strict=True):
+            for pair in TABLE_1:
+                accuracy, ms = np.transpose(pair["networks"])
+                R = reward(accuracy, ms)
+                axes.plot(ms, R, "o-", ms=12, color=colours[name])
+                label_pair(axes, pair["case"], accuracy, ms, R)
+            axes.set_title(name, color=colours[name])
+            axes.set(xlabel="latency (ms)", xlim=(2, 30), xticks=(8, 12, 16, 24))
+        panels[0].set_ylabel("reward")
+
+
+def label_pair(axes, case, accuracy, ms, R):
+    """Name the two networks of a pair, the first at its left, the second at its right."""
+    up = {"a": "bottom", "b": "center", "c": "top"}[case]  # a1 and c1 are the same
+    for k, (offset, side) in enumerate(((-14, "right"), (14, "left"))):
+        axes.annotate(
+            f"{case}{k + 1}: {100 * accuracy[k]:.0f} %",
+            (ms[k], R[k]),
+            xytext=(offset, 0),
+            textcoords="offset points",
+            ha=side,
+            va=up,
+        )
+
+
+EXAMPLE = (3, 1, 3, 0, 1, 3)  # the cell that nas_benchmark's docstring explains
+NODES = ((1.4, 4.2), (4.7, 6.7), (7.3, 1.7), (10.6, 4.2))  # where they stand, in inches
+NODE_COLOUR = "#CFE8F7"
+ARROW = dict(arrowstyle="-|>", mutation_scale=30, lw=3, color="black")
+
+
+@contextlib.contextmanager
+def drawing(path, title):
+    """An empty sheet of 16 x 9 inches."""
+    margins = dict(left=0, right=1, bottom=0, top=1)
+    with picture(path, title, margins=margins) as [[axes]]:
+        axes.set(xlim=(0, 16), ylim=(0, 9))
+        axes.axis("off")
+        yield axes
+
+
+def draw_cell(path):
+    """The cell 3 1 3 0 1 3: nodes, edges with their numbers, and the operations to choose from."""
+    digits = " ".join(map(str, EXAMPLE))
+    title = f"A cell: one of 5 operations on each of 6 edges. This one is {digits}"
+    with drawing(path, title) as axes:
+        for edge, (start, end) in enumerate(EDGES):
+            draw_edge(
+                axes,
+                f"edge {edge}: {EXAMPLE[edge]}",
+                NODES[start],
+                NODES[end],
+                EXAMPLE[edge],
+            )
+        for node, name in enumerate(("0\nin", "1", "2", "3\nout")):
+            axes.add_patch(Circle(NODES[node], 0.62, fc=NODE_COLOUR, ec="black", lw=2, zorder=3))
+            axes.text(*NODES[node], name, ha="center", va="center", fontsize=22, zorder=4)
+        for k, operation in enumerate(OPERATIONS):
+            axes.text(12.1, 6.0 - 0.8 * k, f"{k}  {operation}", fontsize=22)
+        row = cell_to_row(EXAMPLE)
+        axes.text(
+            8,
+            0.4,
+            f"row {row:,} of 15,625; where edges meet, they are added",
+            ha="center",
+        )
+
+
+def draw_edge(axes, text, start, end, operation):
+    """An arrow from node to node with its text on it; pale and dashed if the edge is cut."""
+    cut = OPERATIONS[operation] == "none"
+    ink = GREY if cut else "black"
+    style = ARROW | dict(color=ink, ls="--" if cut else "-", shrinkA=48, shrinkB=48)
+    axes.annotate("", end, start, arrowprops=style)
+    x, y = 0.65 * np.array(start) + 0.35 * np.array(end)
+    axes.text(x, y, text, color=ink, ha="center", va="center", fontsize=22, bbox=BLANK)
+
+
+def draw_loop(path):
+    """The loop of reinforcement learning: controller, benchmark, reward, and back."""
+    with drawing(path, f"One step of a search, done {SAMPLES:,} times") as axes:
+        draw_box(axes, (3.2, 4.2), "controller", "who chooses:\nan LSTM")
+        draw_box(
+            axes,
+            (12.8, 6.2),
+            "benchmark",
+            f"what exists:\na table of {N_CELLS:,} cells",
+        )
+        draw_box(axes, (12.8, 2.2), "reward", "what is good:\nEq. 3 or Eq. 5")
+        draw_arrow(axes, (5.6, 4.9), (10.4, 6.2), (7.6, 6.3), "a cell:\n6 operations")
+        draw_arrow(axes, (12.8, 4.9), (12.8, 3.5), (14.2, 4.2), "accuracy,\nlatency")
+        draw_arrow(
+            axes,
+            (10.4, 2.2),
+            (5.6, 3.5),
+            (7.2, 1.8),
+            "R: what beats the average\nis drawn more often",
+        )
+
+
+def draw_box(axes, middle, name, text):
+    """A box with a name and what it stands for."""
+    x, y = middle
+    box = FancyBboxPatch((x - 2, y - 0.95), 4, 1.9, boxstyle="round", fc=NODE_COLOUR, lw=2)
+    axes.add_patch(box)
+    axes.text(x, y + 0.75, name, ha="center", va="center", fontsize=26, weight="bold")
+    axes.text(x, y - 0.35, text, ha="center", va="center", fontsize=22)
+
+
+def draw_arrow(axes, start, end, at, text):
+    """An arrow, and at its side what goes along it."""
+    axes.annotate("", end, start, arrowprops=ARROW)
+    axes.text(*at, text, ha="center", va="center", fontsize=22)
+
+
+def main(argv):
+    """The command: draws all four."""
+    Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
+    write_drawings(Path(__file__).parent)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, sys.argv[1:]))
