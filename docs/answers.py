@@ -143,7 +143,8 @@ def verdicts_that_change(judged):
     """{claim: (verdict with baseline, verdict without)} of the claims whose verdict changes.
 
     judged(hyperparameters) searches with both rewards and 40 seeds, and returns the claims as a
-    list of dicts with the keys "claim" and "verdict", always in the same order."""
+    list of dicts with the keys "claim" (its name in summary.json, fig7_stays_under.sign, say) and
+    "verdict", always in the same order."""
     raise NotImplementedError("HYPERPARAMETERS | dict(...) is a changed copy")
 
 

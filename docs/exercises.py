@@ -353,19 +353,20 @@ def show_no_baseline(answers):
     """The real verdicts, with and without baseline."""
     print(f"  searching twice with {len(SEEDS)} seeds; this takes a minute")
     problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
-    entries = {}
+    found = []  # with baseline, without: {claim: its result}
 
     def judged(hyperparameters):
         runs = run_searches(problem, SEEDS, SAMPLES, hyperparameters=hyperparameters)
-        found = claims.evaluate_claims(runs.points(), T_MS)
-        entries[hyperparameters["baseline_decay"]] = found
-        return found
+        results = claims.evaluate_claims(runs.points(), T_MS)
+        found.append({claims.key(result): result for result in results})
+        return [dict(claim=claim, verdict=e["verdict"]) for claim, e in found[-1].items()]
 
     changed = answers("verdicts_that_change", judged)
-    medians_of = [{claims.key(e): e["median"] for e in found} for found in entries.values()]
     for claim, verdicts in changed.items():
-        medians = " -> ".join("-" if o[claim] is None else f"{o[claim]:,.4g}" for o in medians_of)
-        print(f"  {claim:38} {verdicts[0]:12} -> {verdicts[1]:12} median {medians}")
+        both = [results[claim]["median"] for results in found]
+        medians = " -> ".join("-" if median is None else f"{median:,.4g}" for median in both)
+        text = found[0][claim]["text"]
+        print(f"  {text:38} {verdicts[0]:12} -> {verdicts[1]:12} median {medians}")
 
 
 def three_in_a_row(latency_ms, target_ms):

@@ -1,7 +1,6 @@
 """Tests of docs/: the exercises, the pages and their numbers, the window with sliders."""
 
 import functools
-import importlib
 import math
 import os
 import re
@@ -12,20 +11,26 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
 
 import build_benchmark
+import check
+import drawings
+import exercises
 import numpy as np
 import pytest
+import sliders
 from matplotlib.backend_bases import MouseEvent
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 import command_line
 import figures
 import nas_benchmark
+import nas_reward
 import nas_search
 import test_all
 from nas_reward import mnasnet, proposed
 from test_all import COLUMNS, HERE, SURROGATE, public, refused
 
-# --- VI. The window with sliders --------------------------------------------------------------
+# --- The window with sliders: docs/sliders.py -------------------------------------------------
 
 
 @pytest.fixture
@@ -33,7 +38,7 @@ def explorer():
     """The sliders on a canvas without a display."""
     figure = figures.Figure(figsize=(16, 9), dpi=80)
     FigureCanvasAgg(figure)
-    return figures.Explorer(figure, SURROGATE)
+    return sliders.Explorer(figure, SURROGATE)
 
 
 def click(figure, x, y):
@@ -93,19 +98,18 @@ def test_sliders_move_the_optima(T, w, y, explorer):
     assert paid == pytest.approx(pays[1].max())
 
 
-def test_preset_of_equal_strength(explorer):
-    """Catches slopes that differ: at T, one ms must be worth as much accuracy under both."""
+def test_presets(explorer, tmp_path, monkeypatch):
+    """Catches slopes that differ at equal strength, where at T one ms must be worth as much
+    accuracy under both; an optimum where Eq. 4 refuses T; a crash without the phone's table, and
+    cells of another benchmark with it; a sentence that is not true."""
     choose(explorer, "equal strength")
     best = SURROGATE.accuracy.max()
     ms = np.array([16.99, 17.01])
-    paid = mnasnet(best, ms, 17, explorer.w.val, explorer.w.val)
-    worth = np.diff(paid)[0] / mnasnet(1.0, 17.0)
+    slope = np.diff(mnasnet(best, ms, 17, explorer.w.val, explorer.w.val))[0]
+    worth = slope / mnasnet(1.0, 17.0)
     assert worth == pytest.approx(np.diff(proposed(best, ms))[0] / 0.9, rel=1e-4)
-    assert explorer.figure._suptitle.get_text() == figures.PRESETS["equal strength"]
+    assert explorer.figure._suptitle.get_text() == sliders.PRESETS["equal strength"]
 
-
-def test_preset_of_seconds(explorer):
-    """Catches an optimum where Eq. 4 refuses T, and a sentence that is not true."""
     choose(explorer, "seconds by mistake")
     assert explorer.T.val == 0.017
     assert shown(explorer.panels[1])[1] is None
@@ -117,44 +121,32 @@ def test_preset_of_seconds(explorer):
     assert explorer.T.val == 17.0
     assert shown(explorer.panels[1])[1] is not None
 
-
-def test_preset_of_a_phone(explorer, tmp_path, monkeypatch):
-    """Catches a crash without the phone's table, and cells of another benchmark with it."""
-    monkeypatch.setattr(figures, "PHONE", tmp_path / "phone.pkl")
+    monkeypatch.setattr(sliders, "PHONE", tmp_path / "phone.pkl")
     choose(explorer, "17 ms on a phone")
     advice = explorer.figure._suptitle.get_text()
     assert "python data/build_benchmark.py tables --device pixel3" in advice
-    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms)
-    phone = nas_benchmark.Benchmark(
-        SURROGATE.accuracy, SURROGATE.latency_ms / 2, SURROGATE.provenance
-    )
-    nas_benchmark.save(phone, figures.PHONE)
-    choose(explorer, "paper")
-    choose(explorer, "17 ms on a phone")
-    assert explorer.figure._suptitle.get_text() == figures.PRESETS["17 ms on a phone"]
-    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms / 2)
-    choose(explorer, "paper")
-    assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), SURROGATE.latency_ms)
+    cells = explorer.panels[0].lines[0].get_xdata
+    assert np.array_equal(cells(), SURROGATE.latency_ms)
+    fast_ms = SURROGATE.latency_ms / 2
+    phone = nas_benchmark.Benchmark(SURROGATE.accuracy, fast_ms, SURROGATE.provenance)
+    nas_benchmark.save(phone, sliders.PHONE)
+    for preset, ms in (("paper", 2 * fast_ms), ("17 ms on a phone", fast_ms)) * 2:
+        choose(explorer, preset)
+        assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), ms)
+    assert explorer.figure._suptitle.get_text() == sliders.PRESETS["17 ms on a phone"]
 
 
 def test_window_without_a_display():
     """Catches a traceback, or a window that nobody can see, where there is no display."""
     environment = os.environ | {"MPLBACKEND": "agg"}
-    command = [sys.executable, HERE / "figures.py"]
+    command = [sys.executable, HERE / "docs" / "sliders.py"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.stderr.count("\n") == 1
     assert "error: no window can be opened" in done.stderr
     assert done.returncode == 2
 
 
-# --- VIII. Exercises: docs/exercises.py, docs/solutions.md, and the numbers of the lesson -----
-
-
-def of_docs(name):
-    """A module of docs/."""
-    if str(HERE / "docs") not in sys.path:
-        sys.path.append(str(HERE / "docs"))
-    return importlib.import_module(name)
+# --- Exercises: docs/exercises.py, docs/solutions.md ------------------------------------------
 
 
 @functools.cache
@@ -176,7 +168,7 @@ def verdict_on(number, answers, folder):
     """(right, line): what docs/exercises.py says of these answers, a text."""
     path = folder / "answers.py"
     path.write_text(answers)
-    return of_docs("exercises").verdict(number, path)
+    return exercises.verdict(number, path)
 
 
 @pytest.mark.parametrize("number", range(1, 11))
@@ -325,7 +317,7 @@ def test_the_phone_is_predicted(tmp_path, monkeypatch):
     latency = public("latency/pixel3.pt").parent.parent
     phone = tmp_path / "phone.pkl"
     nas_benchmark.save(build_benchmark.build_tables(latency, "pixel3", "cifar100"), phone)
-    monkeypatch.setattr(of_docs("exercises"), "PHONE", phone)
+    monkeypatch.setattr(exercises, "PHONE", phone)
     right, line = verdict_on(9, solved(), tmp_path)
     assert right, line
     answers = solved() + "\n\ndef prediction(*_):\n    return dict(mnasnet=(15, 72))\n"
@@ -335,7 +327,6 @@ def test_the_phone_is_predicted(tmp_path, monkeypatch):
 
 def test_exercises_as_a_command(tmp_path, capfd, monkeypatch):
     """Catches a list that is not one, a wrong exit code, and a last look that does not run."""
-    exercises = of_docs("exercises")
     monkeypatch.setattr(exercises, "SEEDS", range(2))
     monkeypatch.setattr(exercises, "FEW_SEEDS", range(2))
     monkeypatch.setattr(exercises, "SAMPLES", 250)
@@ -359,63 +350,116 @@ def test_exercises_as_a_command(tmp_path, capfd, monkeypatch):
     refused(capfd, command, ["1", "--answers", "nowhere.py"], "there is no such file of answers")
 
 
-PAGES = ("docs/lesson.md", "docs/solutions.md")
+# --- The pictures that need no run: docs/drawings.py ------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_number_of_a_page_has_a_source(page):
-    """Catches a page whose numbers the program no longer gives."""
-    numbers = of_docs("check_numbers")
-    assert numbers.check(page, numbers.read(page)) == []
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved while the test runs, by name."""
+    saved = {}
+    keep = lambda figure, path: saved.update({path.stem: figure})  # noqa: E731
+    monkeypatch.setattr(figures.Figure, "savefig", keep)
+    drawings.write_drawings(Path())
+    return saved
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_number_changed_by_hand_is_noticed(page):
-    """Catches a hole in the check of numbers: a digit is changed, in every tenth number."""
-    numbers = of_docs("check_numbers")
-    text = numbers.read(page)
-    checked = text
-    for pattern in numbers.NAMES:
-        checked = re.sub(pattern, numbers.blank, checked, flags=re.M)
-    for number in list(re.finditer(r"\d+", checked))[::10]:
-        k = number.start()
-        changed = text[:k] + str((int(text[k]) + 1) % 10) + text[k + 1 :]
-        line = 1 + text.count("\n", 0, k)
-        wrong = numbers.check(page, changed)
-        assert any(text.startswith(f"{page}, line {line}: ") for text in wrong), number
+def test_the_cell_and_the_loop(drawn):
+    """Catches an edge between other nodes, or another cell than the docstring's example; text that
+    cannot be read from the back row."""
+    [axes] = drawn["cell"].axes
+    arrows = [text for text in axes.texts if text.get_text() == ""]
+    ends = [(drawings.NODES.index(a.xyann), drawings.NODES.index(a.xy)) for a in arrows]
+    assert ends == [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+    places = {text.get_text(): np.array(text.get_position()) for text in axes.texts}
+    for edge, operation in enumerate((3, 1, 3, 0, 1, 3)):
+        start, end = (np.array(drawings.NODES[node]) for node in ends[edge])
+        way = (places[f"edge {edge}: {operation}"] - start) / (end - start + 1e-12)
+        assert 0.2 < way[0] < 0.8
+    assert "row 10,383 of 15,625; where edges meet, they are added" in places
+    written = {text.get_text() for text in drawn["loop"].findobj(Text)}
+    assert {"controller", "benchmark", "reward"} <= written
+    for figure in drawn.values():
+        assert tuple(figure.get_size_inches()) == (16, 9)
+        for text in figure.findobj(Text):
+            assert text.get_fontsize() / 72 >= 9 / 40 or not text.get_text()
 
 
-def test_a_number_of_a_run_may_vary_within_its_seeds(monkeypatch):
-    """Catches a median that must be met to the digit, or that may be anything."""
-    numbers = of_docs("check_numbers")
-    sources = of_docs("sources")
-    entry = dict(text="mine: settles", per_seed=[1000, 2500, 1750])
-    monkeypatch.setattr(sources, "summary", lambda: dict(claims=[entry]))
-    sentence = ("it settles at {n} networks", lambda: dict(n=sources.median_of("mine: settles")))
-    monkeypatch.setitem(numbers.SENTENCES, "page.md", [sentence])
-    assert numbers.check("page.md", "Here it settles\nat 2,000 networks.") == []
-    wrong = ["page.md, line 2: 3,000 should be between 1,000 and 2,500"]
-    assert numbers.check("page.md", "Here it settles\nat 3,000 networks.") == wrong
-    wrong = "page.md: these words are missing: it settles at between 1,000 and 2,500 networks"
-    assert numbers.check("page.md", "") == [wrong]
+def test_slopes_and_table_1(drawn):
+    """Catches a cost per ms of another sign, unit or accuracy, and a pair joined wrongly: a line
+    must rise where the reward prefers the second network."""
+    [axes] = drawn["slopes"].axes
+    lines = {line.get_label(): line for line in axes.lines}
+    ms = axes.lines[0].get_xdata()
+    half = lines["mnasnet, accuracy 50 %"].get_ydata()
+    assert half == pytest.approx(1000 * 0.07 * 0.5 * (ms / 17) ** -0.07 / ms)
+    assert lines["mnasnet, accuracy 70 %"].get_ydata() == pytest.approx(1.4 * half)
+    cost = lines["proposed, any accuracy"].get_ydata()
+    assert cost == pytest.approx(1000 * 0.1 / ((25.5 - ms) * np.log(17)))
+    rises = []
+    for axes in drawn["table1"].axes:
+        for pair, line in zip(nas_reward.TABLE_1, axes.lines, strict=True):
+            printed = [float(entry) for entry in pair[axes.get_title()]]
+            assert line.get_ydata() == pytest.approx(printed, abs=6e-5)
+            assert list(line.get_xdata()) == [ms for _, ms in pair["networks"]]
+            rise = np.diff(line.get_ydata()).item()
+            rises.append("same" if abs(rise) < 0.001 else "up" if rise > 0 else "down")
+    assert rises == ["same", "same", "down", "up", "down", "up"]
 
 
-@pytest.mark.parametrize("page", PAGES)
+# --- The pages: docs/check.py -----------------------------------------------------------------
+
+
+def test_pages_show_what_the_program_says(capfd):
+    """Catches a marked number or a table of a page that the program no longer gives."""
+    assert command_line.run(check.main, []) == 0, capfd.readouterr().out
+
+
+def test_a_number_changed_by_hand_is_noticed(tmp_path, capfd, monkeypatch):
+    """Catches a hole in the check: a digit is changed in each marked number and each block."""
+    for page in check.PAGES:
+        text = page.read_text(encoding="utf-8")
+        places = [number.start() for number in re.finditer(check.NUMBER, text)]
+        for block in re.finditer(check.BLOCK, text, re.S):
+            places.append(
+                block.end("head") + re.search(r"\d", block[0][len(block["head"]) :]).start()
+            )
+        assert places
+        for k in places:
+            k += text[k] in "+-"
+            changed = text[:k] + str((int(text[k]) + 1) % 10) + text[k + 1 :]
+            assert check.remade(changed) == text
+    monkeypatch.setattr(check, "PAGES", [tmp_path / "page.md"])
+    check.PAGES[0].write_text("It is 0.5<!-- 1 / 3:.3f -->.\n")
+    with pytest.raises(SystemExit, match="1"):
+        command_line.run(check.main, [])
+    assert "\n-It is 0.5<!-- 1 / 3:.3f -->.\n+It is 0.333<!--" in capfd.readouterr().out
+    assert command_line.run(check.main, ["--write"]) == 0
+    assert check.PAGES[0].read_text() == "It is 0.333<!-- 1 / 3:.3f -->.\n"
+
+
+@pytest.mark.parametrize("page", ["docs/lesson.md", "docs/solutions.md"])
 def test_a_page_names_what_exists(page):
-    """Catches a lesson that points to files, pictures, functions or tests that are not there."""
-    text = (HERE / page).read_text()
+    """Catches a lesson that points to files, pictures, functions, tests or lines of
+    controller_plain.py that are not there."""
+    text = (HERE / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#, ]+)\)", text):
         assert target.startswith("https://") or (HERE / "docs" / target).exists(), target
     for name in re.findall(r"`((?:docs/|data/|study/)?\w+\.(?:py|md|png|gif))`", text):
         assert (HERE / name).exists(), name
     for name in re.findall(r"`(test_\w+)`", text):
         assert name == "test_all" or hasattr(test_all, name), name
+    plain = (HERE / "controller_plain.py").read_text(encoding="utf-8")
+    lines = [line.strip() for line in plain.splitlines()]
+    table = text.partition("| formula | code |")[2].partition("\n\n")[0]
+    quoted = re.findall(r"\| `(.*)` \|$", table, re.M)
+    assert set(quoted) <= set(lines)
+    assert len(quoted) == (17 if page == "docs/lesson.md" else 0)
 
 
 def test_citation():
     """Catches a citation of another title than README's, or without the paper."""
-    text = (HERE / "CITATION.cff").read_text()
-    heading = (HERE / "README.md").read_text().partition("\n")[0].removeprefix("# ")
+    text = (HERE / "CITATION.cff").read_text(encoding="utf-8")
+    heading = test_all.README.partition("\n")[0].removeprefix("# ")
     assert f"\ntitle: {heading}\n" in text
     assert text.startswith("cff-version: 1.2.0\n")
     assert "\n    doi: 10.5573/ieie.2022.59.11.39\n" in text

@@ -1,0 +1,51 @@
+"""README's pictures and printed output, from the run that README describes.
+
+    python docs/readme.py        40 s on two cores
+
+It runs `run_experiment.py --animate`, copies the pictures to docs/, draws those that need no run,
+and puts what was printed into README. What stands below "Search" there is as on one machine: other
+processors round differently, and single searches diverge."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
+
+import drawings
+
+from command_line import Parser, run
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def shortened(printed):
+    """What a run prints, without most of the rows of the search."""
+    text = []
+    for section in re.split(r"\n(?=\n)", printed.strip("\n")):
+        lines = section.split("\n")
+        if section.strip().startswith("Search"):
+            lines = [*lines[:6], "  ...", *lines[-2:]]
+        text += lines
+    return "\n".join(text)
+
+
+def main(argv):
+    """The command: runs the experiment, and writes."""
+    Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
+    command = [sys.executable, "run_experiment.py", "--animate"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    for picture in [*ROOT.glob("results/*.png"), ROOT / "results" / "search.gif"]:
+        shutil.copy(picture, ROOT / "docs")
+    drawings.write_drawings(ROOT / "docs")
+    page = ROOT / "README.md"
+    before, rest = page.read_text(encoding="utf-8").split("```text\n", 1)
+    after = rest[rest.index("\n```") :]
+    new = f"{before}```text\n{shortened(done.stdout)}{after}"
+    page.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, sys.argv[1:]))

@@ -1,0 +1,174 @@
+"""The numbers and tables on the pages: functions that docs/check.py calls by their names.
+
+A function that returns text makes a block; one that returns a number makes a number in a sentence.
+Whatever stands here comes from the program, from its files in data/, or from the tables of study/.
+"""
+
+import functools
+import math  # noqa: F401 (for expressions on the pages)
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
+
+from exercises import EXERCISES, proposed_entries
+from pages import markdown, read_csv
+
+import claims
+import controller_plain as plain
+import nas_benchmark
+import nas_reward
+import nas_search
+from claims import LEVEL, MIN_RUNS  # noqa: F401
+from controller_plain import K
+from nas_benchmark import OPERATIONS, SHORT, cell_to_row
+from nas_reward import ALPHA, PAIR, SAMPLES, T_MS, X, Y, equal_strength  # noqa: F401
+from run_experiment import SEEDS
+
+STUDY = Path(__file__).resolve().parents[1] / "study"
+
+
+@functools.cache
+def surrogate():
+    return nas_benchmark.load(nas_benchmark.SURROGATE)
+
+
+@functools.cache
+def problem():
+    return nas_search.Problem(surrogate(), PAIR, T_MS)
+
+
+# --- Numbers ----------------------------------------------------------------------------------
+
+
+def guess(b, latency_ms):
+    """b^L + LAT of a network of Table 1: 25.5 for the right base b of Eq. 4."""
+    found = {ms: (printed - X * accuracy) / Y for accuracy, ms, printed in proposed_entries()}
+    return b ** found[latency_ms] + latency_ms
+
+
+def said(k):
+    """The k-th number of the text's two comparisons, in the order of nas_reward.comparisons."""
+    return [value for entry in nas_reward.comparisons() for value in entry["values"]][k]
+
+
+@functools.cache
+def random_count(low, high):
+    """The median of the networks in a band that random search draws under T."""
+    rows = np.stack([nas_search.random_search(seed, SAMPLES) for seed in range(SEEDS)])
+    points = (surrogate().accuracy[rows], surrogate().latency_ms[rows])
+    return np.median(claims.count_under(*points, T_MS, low, high))
+
+
+def phone(reward, unit):
+    """A reward's best cell on a Pixel 3 at T = 17 ms: its latency in ms, or its accuracy in %."""
+    lines = read_csv(STUDY / "verdicts.csv")
+    line = next(line for line in lines if line["table"] == "pixel3" and line["target_ms"] == "17.0")
+    return float(line[f"optimum of {reward}, {unit}"])
+
+
+# --- Blocks -----------------------------------------------------------------------------------
+
+
+def fenced(text):
+    return f"```text\n{text}\n```"
+
+
+def row():
+    """The worked example of nas_benchmark.py: a cell, and its row."""
+    cell = (3, 1, 3, 0, 1, 3)
+    words = ", ".join(SHORT[k] for k in cell)
+    digits = " ".join(map(str, cell))
+    return fenced(f"{words}  =  {digits} in base {K}  =  row {cell_to_row(cell):,}")
+
+
+def eq_4():
+    """How Table 1 gives L, and L gives 25.5: four different latencies."""
+    found = {}
+    for accuracy, latency_ms, printed in proposed_entries():
+        L = (printed - X * accuracy) / Y
+        power = T_MS**L
+        ms = f"{latency_ms:.0f}"
+        formula = f"({printed:.5f} - {X} * {accuracy:.2f}) / {Y} = {L:.4f}"
+        total = f"{power:.2f} + {ms} = {power + latency_ms:.2f}"
+        found.setdefault(latency_ms, [ms, formula, f"{power:.2f}", total])
+    header = ["LAT, ms", "L", f"{T_MS:g}^L", f"{T_MS:g}^L + LAT"]
+    return markdown(header, [found[latency_ms] for latency_ms in sorted(found)])
+
+
+def table_1():
+    return fenced(nas_reward.table_1_report())
+
+
+def by_hand():
+    """One step of size 1 on five logits that were equal, for an advantage of either sign."""
+    drawn = OPERATIONS.index("nor_conv_3x3")
+    p = np.full(K, 1 / K)
+    names = plain.in_columns(SHORT, "<9")
+    lines = [f"{'':14}{names}", f"p{'':13}{columns_of(p)}"]
+    for A in (0.1, -0.1):
+        dlogits = A * (p - np.eye(K)[drawn])
+        after = plain.softmax(np.log(p) - dlogits)
+        lines += [
+            f"A = {A:+.1f}",
+            f"  dlogits     {columns_of(dlogits, '+.3f')}A (p - one-hot), {SHORT[drawn]} was drawn",
+            f"  new p       {columns_of(after)}softmax(logits - dlogits)",
+        ]
+    return fenced("\n".join(line.rstrip() for line in lines))
+
+
+def columns_of(values, form=".3f"):
+    """The values (K,) in one line of columns."""
+    return "".join(f"{value:{form}}".ljust(9) for value in values)
+
+
+def second_update():
+    """The part of the printed lesson that is about the second network."""
+    _, title, rest = plain.first_updates().partition("Network 2\n")
+    return fenced(title + rest.partition("\n\n")[0])
+
+
+def three_updates():
+    """The table at the end of the printed lesson."""
+    return fenced("\n".join(plain.first_updates().splitlines()[-4:]))
+
+
+def optima():
+    """The most accurate cell of the surrogate within T, and each reward's best cell."""
+    rows = []
+    found = problem().optima()
+    names = ["the most accurate within T"] + [f"of {name}" for name in PAIR]
+    for name, cell in zip(names, found.values(), strict=True):
+        meets = "yes" if cell["meets_target"] else "no"
+        rows.append([name, f"{cell['accuracy']:.2%}", f"{cell['latency_ms']:.2f} ms", meets])
+    return markdown([f"best cell, {surrogate().name}", "ACC", "LAT", "meets T"], rows)
+
+
+def exercises():
+    """The list of exercises, with the minutes that they take."""
+    rows = [[number, e.title, e.minutes] for number, e in EXERCISES.items()]
+    return markdown(["exercise", "", "minutes"], rows)
+
+
+def results_table():
+    """The paper beside ours: on the surrogate, on measured accuracies, and over the grid."""
+    settings = read_csv(STUDY / "hyperparameters.csv")
+    lines = {(line["table"], line["claim"]): line for line in read_csv(STUDY / "verdicts.csv")}
+    rows = []
+    for (table, claim), line in lines.items():
+        if table == "surrogate" and line["verdict"] != "no claim":
+            row = [line["text"], f"{int(line['paper']):,}" if line["paper"] else ""]
+            shares = []
+            for name in ("surrogate", "modelled"):
+                median = lines[name, claim]
+                ours = f"{median['censoring']} {float(median['median']):,.4g}".strip()
+                row.append(f"{ours}: {median['verdict']}")
+                verdicts = [s[f"{claim}.verdict"] for s in settings if s["table"] == name]
+                good = verdicts.count("holds") + verdicts.count("inside")
+                shares.append(f"{good} of {len(verdicts)}")
+            rows.append([*row, " / ".join(shares)])
+    header = ["claim", "paper", "on the surrogate", "on measured accuracies"]
+    header.append("settings in which it holds: surrogate / measured")
+    return markdown(header, rows)
