@@ -1,45 +1,60 @@
 """Plants bugs, one at a time, and counts how many the tests catch. For developers.
 
-    python .ci/mutate.py                           all files; two hours on two cores
+    python .ci/mutate.py                           all files
     python .ci/mutate.py claims.py nas_search.py   some of them
     python .ci/mutate.py claims.py --every 5       every fifth bug
 
 A bug is one operator, comparison, sign or number changed, or one statement left out. Survivors are
 printed as they are found: file, line, and the line with the bug in it. A bug that makes the tests
-take twice as long is caught, too, but is counted apart: it may run for ever.
+take three times as long is caught, too, but is counted apart: it may run for ever.
 
-The tests stop at the first that fails, and the sections of test_all.py that are about the file come
-first. Left out are bugs in what is only text, and the tests of the docs and of how the files are
-written: these quote lines that a file printed anew does not have."""
+First the tests run once without a bug, and it is noted which functions each of them executes. A bug
+is shown to the tests that execute its function, the fastest first, up to the first that fails; to
+all if it stands outside of functions. A test that starts a process counts as executing everything.
+Left out are bugs in what is only text, and the tests of how the files are written: these read lines
+that a file printed anew does not have.
+
+Each bug has a copy of the project and a process of its own, forked from this one, which has
+imported NumPy, Matplotlib and pytest, but no file of the project."""
 
 import argparse
 import ast
 import contextlib
+import json
 import os
-import queue
-import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+import types
 from pathlib import Path
+
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
+
+import matplotlib.animation
+import matplotlib.backends.backend_agg
+import matplotlib.widgets  # noqa: F401
+import numpy  # noqa: F401
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 AT_ONCE = 2  # each with a copy of the project of its own
-FILES = {  # file: the section of test_all.py that is about it
-    "nas_reward.py": "I",
-    "nas_benchmark.py": "V",
-    "controller_plain.py": "II",
-    "controller_numpy.py": "II",
-    "claims.py": "IV",
-    "nas_search.py": "IV",
-    "surrogate.py": "V",
-    "run_experiment.py": "VI",
-}
-SECTIONS = ("I", "II", "III", "IV", "V", "VI", "VII")  # all that are about the program
+FILES = (
+    "nas_reward.py",
+    "nas_benchmark.py",
+    "controller_plain.py",
+    "controller_numpy.py",
+    "claims.py",
+    "nas_search.py",
+    "run_experiment.py",
+    "figures.py",
+    "command_line.py",
+    "data/build_benchmark.py",
+    "data/surrogate.py",
+)
+TESTS = ("test_all.py", "data/test_data.py")
+NOT_THE_PROGRAM = "# --- The project itself"  # the section whose tests read the files as text
 LEFT_OUT = ("experiment", "draw", "heading", "main")  # functions that only call others, or speak
 
 
@@ -131,16 +146,17 @@ def nodes(node):
 
 
 def mutants(file):
-    """(line number, source) of a file with one bug, for each bug."""
+    """(line, function or class it is in, source) of a file with one bug, for each bug."""
     tree = ast.parse((ROOT / file).read_text())
     for top in tree.body:
-        if getattr(top, "name", None) in LEFT_OUT:
+        name = getattr(top, "name", None)
+        if name in LEFT_OUT:
             continue
         for node in nodes(top):
             for line, field, value in changes(node):
                 old = getattr(node, field)
                 setattr(node, field, value)
-                yield line, ast.unparse(ast.fix_missing_locations(tree))
+                yield line, name, ast.unparse(ast.fix_missing_locations(tree))
                 setattr(node, field, old)
 
 
@@ -155,104 +171,265 @@ def changed_line(file, source):
 # --- Tests ------------------------------------------------------------------------------------
 
 
-def tests_for(file):
-    """The tests to run, those of the section about this file first."""
-    source = (ROOT / "test_all.py").read_text()
-    section = None
-    found = {name: [] for name in SECTIONS}
-    for line in source.splitlines():
-        heading = re.match(r"# --- (\w+)\.? ", line)
-        if heading:
-            section = heading[1]
-        test = re.match(r"def (test_\w+)", line)
-        if test and section in found:
-            found[section].append(f"test_all.py::{test[1]}")
-    if not all(found.values()):
-        sys.exit(f"test_all.py lacks one of the sections {', '.join(SECTIONS)}")
-    return found.pop(FILES[file]) + [test for tests in found.values() for test in tests]
+class Chosen:
+    """A plugin of pytest: only these tests, in this order; all but NOT_THE_PROGRAM if None."""
+
+    def __init__(self, names=None):
+        self.names = names
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items):
+        if self.names is None:
+            items[:] = [item for item in items if not is_about_files(item)]
+        else:
+            by_name = {item.nodeid: item for item in items}
+            items[:] = [by_name[name] for name in self.names]
 
 
-def passes(folder, tests, limit_s=600):
-    """Whether these tests pass in a copy of the project; None if they take longer than limit_s."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def is_about_files(item):
+    """Whether a test stands below the heading NOT_THE_PROGRAM."""
+    before, found, _ = item.path.read_text().partition(NOT_THE_PROGRAM)
+    return bool(found) and item.function.__code__.co_firstlineno > before.count("\n")
+
+
+class Recorder:
+    """A plugin of pytest: which functions each test executes, and how long it takes.
+
+    functions   {test, fixture or "import": set of (file, line)}; STARTS for a process
+    seconds     {test: what it takes}"""
+
+    STARTS = ("", 0)
+
+    def __init__(self, folder):
+        self.prefix = f"{folder}/"
+        self.functions = {"import": set()}
+        self.fixtures = {}
+        self.seconds = {}
+        self.failed = []
+        self.stack = ["import"]
+        sys.addaudithook(self.audit)
+        sys.settrace(self.called)
+
+    def audit(self, event, _):
+        if event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"):
+            self.functions[self.stack[-1]].add(self.STARTS)
+
+    def called(self, frame, *_):
+        path = frame.f_code.co_filename
+        if path.startswith(self.prefix):
+            place = (path.removeprefix(self.prefix), frame.f_code.co_firstlineno)
+            self.functions[self.stack[-1]].add(place)
+
+    @contextlib.contextmanager
+    def noting(self, name):
+        """What is executed inside is noted for `name`."""
+        self.functions.setdefault(name, set())
+        self.stack.append(name)
+        sys.settrace(self.called)  # a test may have set its own
+        yield
+        self.stack.pop()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item):
+        start = time.perf_counter()
+        self.fixtures[item.nodeid] = [f"fixture {name}" for name in item.fixturenames]
+        with self.noting(item.nodeid):
+            result = yield
+        self.seconds[item.nodeid] = time.perf_counter() - start
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef):
+        with self.noting(f"fixture {fixturedef.argname}"):
+            return (yield)
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+    def pytest_sessionfinish(self):
+        """Write what was noted, for the parent: {test: (seconds, [[file, line], ...])}."""
+        sys.settrace(None)
+        found = {"import": (0.0, sorted(self.functions["import"]))}
+        for test, seconds in self.seconds.items():
+            names = [test, *self.fixtures[test]]
+            places = set().union(*(self.functions.get(name, ()) for name in names))
+            found[test] = (seconds, sorted(places))
+        text = json.dumps(dict(tests=found, failed=self.failed))
+        Path(f"{self.prefix}record.json").write_text(text)
+
+
+def start(folder, plugin_of, *options):
+    """Fork a process that runs the tests in a copy of the project; its number."""
+    process = os.fork()
+    if process:
+        return process
+    os.setsid()
+    os.chdir(folder)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    sys.path[0] = str(folder)
+    sys.modules["__main__"] = types.ModuleType("__main__")  # a spawned worker would run this file
+    sys.dont_write_bytecode = True
+    usual = ["-q", "-p", "no:cacheprovider", f"--basetemp={folder}/tmp"]
+    known = "ignore::pytest.PytestAssertRewriteWarning"  # Hypothesis is imported already
+    code = 1
     try:
-        return process.wait(limit_s) == 0
-    except subprocess.TimeoutExpired:
-        return None
+        code = pytest.main([*usual, "-W", known, *options], plugins=[plugin_of(folder)])
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its workers, too
-        process.wait()
+        os._exit(code)
+
+
+def finish(process):
+    """Kill what a process has left behind."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+
+
+def record(folder):
+    """{test: (seconds, {(file, function or class it is in)})} without a bug, files printed anew.
+
+    Exits if a test fails."""
+    original = {file: (ROOT / file).read_text() for file in FILES}
+    tops = {}
+    for file in FILES:
+        printed_anew = ast.unparse(ast.parse(original[file]))
+        (folder / file).write_text(printed_anew)
+        tops[file] = tops_of(printed_anew)
+    process = start(folder, Both, *TESTS)
+    _, status = os.waitpid(process, 0)
+    finish(process)
+    for file in FILES:
+        (folder / file).write_text(original[file])
+    found = json.loads((folder / "record.json").read_text())
+    if status:
+        sys.exit(f"without a bug, files printed anew: {found['failed']}; mend that first")
+    return {
+        test: (seconds, {(file, tops.get(file, {}).get(line)) for file, line in places})
+        for test, (seconds, places) in found["tests"].items()
+    }
+
+
+def Both(folder):
+    """All tests, recorded."""
+    both = Recorder(folder)
+    both.pytest_collection_modifyitems = Chosen().pytest_collection_modifyitems
+    return both
+
+
+def tops_of(source):
+    """{line: name} of the function or class of the top level that each line of a source is in."""
+    names = {}
+    for top in ast.parse(source).body:
+        if hasattr(top, "name"):
+            first = min([top.lineno, *(node.lineno for node in top.decorator_list)])
+            names |= dict.fromkeys(range(first, top.end_lineno + 1), top.name)
+    return names
+
+
+def tests_of(file, name, recorded):
+    """The tests to show a bug to, in order: those of its function; all for what is in none."""
+
+    def rank(test):
+        seconds, places = recorded[test]
+        return ((file, name) not in places, file not in {place[0] for place in places}, seconds)
+
+    tests = sorted((test for test in recorded if test != "import"), key=rank)
+    if name is None or (file, name) in recorded["import"][1]:
+        return tests
+    wanted = ((file, name), ("", None))  # it executes the function, or starts a process
+    return [test for test in tests if recorded[test][1].intersection(wanted)]
+
+
+# --- The survey -------------------------------------------------------------------------------
 
 
 def copies(folder):
-    """A queue of AT_ONCE copies of the project, compiled, so that only the bug is compiled anew."""
-    free = queue.Queue()
-    for k in range(AT_ONCE):
-        path = Path(folder) / str(k)
+    """AT_ONCE copies of the project, with its test files compiled."""
+    paths = [Path(folder).resolve() / str(k) for k in range(AT_ONCE)]
+    for path in paths:
         ignored = shutil.ignore_patterns(".*", "results", "cache", "__pycache__")
         shutil.copytree(ROOT, path, ignore=ignored)
-        command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "test_all.py"]
-        subprocess.run(command, cwd=path, stdout=subprocess.DEVNULL, check=True)
-        for file in FILES:
-            for compiled in (path / "__pycache__").glob(f"{Path(file).stem}.*"):
-                compiled.unlink()
-        free.put(path)
-    return free
+        command = f"PYTHONDONTWRITEBYTECODE= {sys.executable} -m pytest -q --collect-only"
+        if os.system(f"cd {path} && {command} {' '.join(TESTS)} > /dev/null"):
+            sys.exit("the tests cannot be collected")
+    return paths
 
 
-def survey(file, every, free):
-    """Plant the bugs in one file; returns how many were planted, survived, and timed out."""
-    tests = tests_for(file)
+def outcomes(file, bugs, recorded, folders):
+    """Yield (bug, whether the tests pass with it; None if they take too long), as they come."""
     original = (ROOT / file).read_text()
+    for folder in folders:
+        for compiled in (folder / file).parent.glob(f"__pycache__/{Path(file).stem}.*"):
+            compiled.unlink()
+    free = list(folders)
+    running = {}  # process: (bug, folder, when it has taken too long)
+    todo = list(reversed(bugs))
+    while todo or running:
+        while todo and free:
+            bug = todo.pop()
+            tests = tests_of(file, bug[1], recorded)
+            if not tests:
+                yield bug, True
+                continue
+            folder = free.pop()
+            (folder / file).write_text(bug[2])
+            paths = dict.fromkeys(test.partition("::")[0] for test in tests)
+            process = start(folder, lambda _, tests=tests: Chosen(tests), "-x", *paths)
+            limit_s = 20 + 3 * sum(recorded[test][0] for test in tests)
+            running[process] = (bug, folder, time.monotonic() + limit_s)
+        for process, (bug, folder, deadline) in list(running.items()):
+            done, status = os.waitpid(process, os.WNOHANG)
+            late = time.monotonic() > deadline
+            if done or late:
+                finish(process)
+                if not done:
+                    os.waitpid(process, 0)
+                (folder / file).write_text(original)
+                free.append(folder)
+                del running[process]
+                yield bug, status == 0 if done else None
+        time.sleep(0.01)
 
-    def outcome(source, limit_s=600):
-        folder = free.get()
-        (folder / file).write_text(source)
-        passed = passes(folder, tests, limit_s)
-        (folder / file).write_text(original)
-        free.put(folder)
-        return passed
 
-    start = time.perf_counter()
-    if not outcome(ast.unparse(ast.parse(original))):
-        sys.exit(f"the tests fail without a bug in {file}, just printed anew; mend that first")
-    limit_s = 2 * (time.perf_counter() - start)
+def survey(file, every, recorded, folders):
+    """Plant the bugs in one file; returns how many were planted, survived, and timed out."""
     planted = list(mutants(file))[::every]
     survived = timed_out = 0
-    start = time.perf_counter()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        outcomes = pool.map(lambda bug: outcome(bug[1], limit_s), planted)
-        for k, ((line, source), passed) in enumerate(zip(planted, outcomes, strict=True), 1):
-            timed_out += passed is None
-            if passed:
-                survived += 1
-                print(f"survived  {file}:{line}  {changed_line(file, source)}", flush=True)
-            if k % 50 == 0 or k == len(planted):
-                seconds = (time.perf_counter() - start) / k
-                print(f"{file}: {k} of {len(planted)}, {seconds:.1f} s each", flush=True)
+    for bug, passed in outcomes(file, planted, recorded, folders):
+        timed_out += passed is None
+        if passed:
+            survived += 1
+            print(f"survived  {file}:{bug[0]}  {changed_line(file, bug[2])}", flush=True)
     return len(planted), survived, timed_out
 
 
 def main():
     parser = argparse.ArgumentParser(description="Count the planted bugs that the tests catch.")
-    parser.add_argument("files", nargs="*", default=list(FILES), help="default: all")
+    parser.add_argument("files", nargs="*", default=FILES, help="default: all")
     parser.add_argument("--every", type=int, default=1, help="only every Nth bug")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        free = copies(folder)
-        counts = [survey(file, args.every, free) for file in args.files]
-    planted, survived, timed_out = map(sum, zip(*counts, strict=True))
+        folders = copies(folder)
+        recorded = record(folders[0])
+        counts = {}
+        for file in args.files:
+            begin = time.perf_counter()
+            counts[file] = survey(file, args.every, recorded, folders)
+            print_counts(file, counts[file], time.perf_counter() - begin)
+    total = [sum(numbers) for numbers in zip(*counts.values(), strict=True)]
+    for file in counts:
+        print_counts(file, counts[file])
+    print_counts("all", total)
+
+
+def print_counts(file, counts, seconds=None):
+    planted, survived, timed_out = counts
     caught = planted - survived
-    print(f"{caught} of {planted} caught ({caught / planted:.1%}), {timed_out} by taking too long")
+    line = f"{file:24} {caught:5} of {planted:5} caught, {caught / planted:6.1%}"
+    took = "" if seconds is None else f"; {seconds:.0f} s"
+    print(f"{line}, {timed_out} of them by taking too long{took}", flush=True)
 
 
 if __name__ == "__main__":
