@@ -299,30 +299,7 @@ class Reinforce:
 
 # Larger steps than those of nas_search, so that each can be seen; entropy weight 0, to be simple.
 LESSON = dict(hidden=64, learning_rate=3e-3, entropy_weight=0.0, baseline_decay=0.9)
-UPDATE = """
-Network {number}
-  cell       {cell:40} one operation for each of the six edges
-  ACC        {accuracy:<40.4f} accuracy, looked up in the benchmark
-  LAT        {latency_ms:<40.2f} latency in ms, looked up as well
-  L          {L:<40.4f} log_T(1.5 T - LAT), Eq. 4
-  R          {R:<40.4f} 0.9 ACC + 0.1 L, Eq. 5: the reward
-  b          {b:<40.4f} {why_b}
-  A          {A:<+40.4f} R - b, {why_A}
-  edge 0->1  {operations} the first of the six softmaxes
-  p          {p} softmax(logits), before the update
-  one-hot    {one_hot} 1 where the operation was drawn
-  dlogits    {dlogits} A (p - one-hot); logits move against it
-  P(cell)    {before:<40.3e} product of the six p[a] before the update,
-             {after:<40.3e} and after it (1/15625 = 6.400e-05)
-"""
-WHY_B = "{decay:g} * {b:.4f} + {rest:.2g} * {R:.4f}: b and R above"
-TABLE = """
-   cell                             ACC   LAT ms       R       b        A  P before     P after
-"""
-ROW = (
-    "{number}  {cell:29}{accuracy:8.2%}{latency_ms:8.2f}{R:8.4f}{b:8.4f}{A:+9.4f}"
-    "  {before:.3e} -> {after:.3e}\n"
-)
+JUDGED = {1: "better than usual: draw it more often", -1: "worse than usual: draw it less often"}
 
 
 def first_updates():
@@ -332,51 +309,50 @@ def first_updates():
     decay = LESSON["baseline_decay"]
     text = f"A search with the proposed reward, T = {T_MS:g} ms, seed 0; {benchmark.name}\n"
     text += ", ".join(f"{name} {value:g}" for name, value in LESSON.items()) + "\n"
-    table = TABLE
+    table = "\n   cell                             ACC   LAT ms       R       b        A"
+    table += "  P before     P after\n"
     why_b = "no reward before this one: b = R"
     for number in (1, 2, 3):
-        update = one_update(search, benchmark)
-        text += UPDATE.format(number=number, why_b=why_b, **update)
-        table += ROW.format(number=number, **update)
-        why_b = WHY_B.format(decay=decay, rest=1 - decay, **update)
+        cell = search.sample()
+        row = cell_to_row(cell)
+        words = " ".join(SHORT[k] for k in cell)
+        accuracy = benchmark.accuracy[row]
+        ms = benchmark.latency_ms[row]
+        R = proposed(accuracy, ms)
+        before = np.exp(log_probability(**search.tensors))
+        search.learn(R)
+        A = search.A
+        b = R - A
+        again = forward(teacher_forcing_noise(cell), **search.weights)
+        after = np.exp(log_probability(**again))
+        p = search.tensors["p"][0]  # before the update
+        one_hot = np.eye(K)[cell[0]]
+        dlogits = search.gradient["dlogits"][0]
+        text += f"\nNetwork {number}\n"
+        for name, value, meaning in (
+            ("cell", words, "one operation for each of the six edges"),
+            ("ACC", f"{accuracy:.4f}", "accuracy, looked up in the benchmark"),
+            ("LAT", f"{ms:.2f}", "latency in ms, looked up as well"),
+            ("L", f"{latency_reward(ms):.4f}", "log_T(1.5 T - LAT), Eq. 4"),
+            ("R", f"{R:.4f}", "0.9 ACC + 0.1 L, Eq. 5: the reward"),
+            ("b", f"{b:.4f}", why_b),
+            ("A", f"{A:+.4f}", f"R - b, {JUDGED.get(np.sign(A), 'nothing to learn from')}"),
+            ("edge 0->1", in_columns(SHORT, "<8"), "the first of the six softmaxes"),
+            (
+                "p",
+                in_columns(p, "<8.4f"),
+                "softmax(logits), before the update",
+            ),
+            ("one-hot", in_columns(one_hot, "<8.0f"), "1 where the operation was drawn"),
+            ("dlogits", in_columns(dlogits, "<+8.4f"), "A (p - one-hot); logits move against it"),
+            ("P(cell)", f"{before:.3e}", "product of the six p[a] before the update,"),
+            ("", f"{after:.3e}", "and after it (1/15625 = 6.400e-05)"),
+        ):
+            text += f"  {name:10} {value:40} {meaning}\n"
+        table += f"{number}  {words:29}{accuracy:8.2%}{ms:8.2f}{R:8.4f}{b:8.4f}{A:+9.4f}"
+        table += f"  {before:.3e} -> {after:.3e}\n"
+        why_b = f"{decay:g} * {b:.4f} + {1 - decay:.2g} * {R:.4f}: b and R above"
     return text + table
-
-
-def one_update(search, benchmark):
-    """Draw one network, look it up and learn from it: a dict of the numbers to be shown."""
-    cell = search.sample()
-    row = cell_to_row(cell)
-    accuracy = benchmark.accuracy[row]
-    latency_ms = benchmark.latency_ms[row]
-    R = proposed(accuracy, latency_ms)
-    before = log_probability(**search.tensors)
-    search.learn(R)
-    after = log_probability(**forward(teacher_forcing_noise(cell), **search.weights))
-    return dict(
-        cell=" ".join(SHORT[k] for k in cell),
-        accuracy=accuracy,
-        latency_ms=latency_ms,
-        L=latency_reward(latency_ms),
-        R=R,
-        b=R - search.A,
-        A=search.A,
-        why_A=judgement(search.A),
-        operations=in_columns(SHORT, "<8"),
-        p=in_columns(search.tensors["p"][0], "<8.4f"),
-        one_hot=in_columns(np.eye(K)[cell[0]], "<8.0f"),
-        dlogits=in_columns(search.gradient["dlogits"][0], "<+8.4f"),
-        before=np.exp(before),
-        after=np.exp(after),
-    )
-
-
-def judgement(A):
-    """What the sign of the advantage means, in words."""
-    if A > 0:
-        return "better than usual: draw it more often"
-    if A < 0:
-        return "worse than usual: draw it less often"
-    return "nothing to learn from"
 
 
 def in_columns(values, form):

@@ -33,12 +33,7 @@ WORKERS = multiprocessing.get_context("fork" if sys.platform == "linux" else "sp
 LOCKSTEP = 16  # runs that advance together; more do not fit the cache of one core
 
 # The paper gives no hyperparameters; study/hyperparameters.md has the rule that chose these.
-HYPERPARAMETERS = dict(
-    hidden=64,
-    learning_rate=1e-3,
-    entropy_weight=5e-3,
-    baseline_decay=0.95,
-)
+HYPERPARAMETERS = dict(hidden=64, learning_rate=1e-3, entropy_weight=5e-3, baseline_decay=0.95)
 
 
 # --- What is searched -------------------------------------------------------------------------
@@ -139,12 +134,7 @@ EXPECTED = ("accuracy", "latency_ms", "p_under_target", "reward", "entropy")
 
 
 def run_searches(
-    problem,
-    seeds,
-    samples=SAMPLES,
-    workers=CORES,
-    hyperparameters=HYPERPARAMETERS,
-    on_window=None,
+    problem, seeds, samples=SAMPLES, workers=CORES, hyperparameters=HYPERPARAMETERS, on_window=None
 ):
     """Search with every reward and seed, and draw as many networks at random: returns Runs.
 
@@ -157,7 +147,8 @@ def run_searches(
     expected = []
     seconds = np.zeros(2)
     end = 0
-    for shares in windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
+    shares_of = windows_in_parallel(problem, seeds, samples, workers, hyperparameters)
+    for shares in shares_of:
         drawn, expectation, took = zip(*shares, strict=True)
         start, end = end, min(end + WINDOW, samples)
         rows[:-1, :, start:end] = np.concatenate(drawn, axis=1)
@@ -191,7 +182,8 @@ def windows(problem, seeds, samples, hyperparameters):
     seconds of search and of enumeration (2,). The last window may be shorter. The runs are reward
     0 with all seeds, then reward 1 with all seeds, and so on."""
     shape = (len(problem.reward_tables), len(seeds))
-    tables = np.repeat(list(problem.reward_tables.values()), len(seeds), axis=0)  # (runs, 15625)
+    tables = np.stack(list(problem.reward_tables.values()))  # (rewards, 15625)
+    tables = np.repeat(tables, len(seeds), axis=0)  # (runs, 15625)
     seed_of_run = list(seeds) * len(problem.reward_tables)
     groups = [slice(k, k + LOCKSTEP) for k in range(0, len(tables), LOCKSTEP)]
     searches = [

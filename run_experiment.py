@@ -28,14 +28,7 @@ import numpy as np
 import nas_benchmark
 import nas_reward
 from claims import MIN_PAIRS, MIN_RUNS, evaluate_claims, range_95, too_small
-from command_line import (
-    Parser,
-    UserError,
-    atomic_output,
-    clear_progress,
-    progress,
-    run,
-)
+from command_line import Parser, UserError, atomic_output, clear_progress, progress, run
 from nas_benchmark import CELLS, MAX_MS, N_CELLS, SHORT, cell_to_string, string_to_cell
 from nas_reward import PAIR, REWARDS, SAMPLES, T_MS, WINDOW
 from nas_search import CORES, HYPERPARAMETERS, Problem, run_searches
@@ -107,9 +100,9 @@ def parse(argv):
     per_reward = f"searches per reward (default: {SEEDS})"
     add("--seeds", type=whole(1, 10_000), metavar="N", help=per_reward)
     first = "the first seed (default: 0)"
-    add("--first-seed", type=whole(0, 1_000_000_000), default=0, metavar="N", help=first)
+    add("--first-seed", type=whole(0, 10**9), default=0, metavar="N", help=first)
     per_search = f"networks per search (default: {SAMPLES})"
-    add("--samples", type=whole(1, 1_000_000), metavar="N", help=per_search)
+    add("--samples", type=whole(1, 10**6), metavar="N", help=per_search)
     target = parser.add_mutually_exclusive_group()
     ms = f"the target latency in ms (default: {T_MS:g})"
     target.add_argument("--target-ms", type=float, default=T_MS, metavar="T", help=ms)
@@ -117,10 +110,12 @@ def parse(argv):
     target.add_argument("--target-quantile", type=share, metavar="Q", help=quantile)
     cores = "processes (default: all cores)"
     add("--workers", type=whole(1, 1_024), default=CORES, metavar="N", help=cores)
-    add("--out", default="results", metavar="DIR", help="folder for results (default: results)")
+    out = "folder for results (default: results)"
+    add("--out", default="results", metavar="DIR", help=out)
     quick = "2 seeds of 1,000 networks unless you say otherwise"
     add("--quick", action="store_true", help=quick)
-    add("--animate", action="store_true", help="write search.gif as well: how the policies move")
+    animate = "write search.gif as well: how the policies move"
+    add("--animate", action="store_true", help=animate)
     args = parser.parse_args(argv)
     args.seeds = args.seeds or (2 if args.quick else SEEDS)
     args.samples = args.samples or (1000 if args.quick else SAMPLES)
@@ -235,11 +230,11 @@ class ProgressPrinter:
         progress(end, self.samples, time.perf_counter() - self.start)
 
 
-def print_claims(entries, seeds, samples):
+def print_claims(results, seeds, samples):
     heading(f"The paper's claims: its one run beside our {seeds} seeds")
     columns = f"{'paper':>6} {'ours':>9} {'95 % of runs':>15} {'p':>6} {'random':>6}"
     print(f"  {'':37} {columns}  verdict")
-    for e in entries:
+    for e in results:
         paper = "" if e["paper"] is None else f"{e['paper']:,}"
         p = "" if e["p"] is None else f"{e['p']:.2g}"
         random = "" if e["random"] is None else f"{e['random']:,.4g}"
@@ -251,7 +246,7 @@ def print_claims(entries, seeds, samples):
         columns = f"{paper:>6} {ours:>9} {spread:>15} {p:>6} {random:>6}"
         print(f"  {e['text']:37} {columns}  {verdict}".rstrip())
     print(f"  ours: the median; a search that never settles counts as {samples:,}, and so >=")
-    if any(too_small(e, seeds, samples) for e in entries):
+    if any(too_small(e, seeds, samples) for e in results):
         print("  no verdict where this run is too small for one: a number takes")
         print(f"  {MIN_RUNS} seeds of {SAMPLES:,} networks, a direction {MIN_PAIRS} seeds")
 
@@ -291,10 +286,7 @@ def write_samples(path, runs):
     facts = [
         f"{cell_to_string(cell)},{accuracy},{latency_ms}"
         for cell, accuracy, latency_ms in zip(
-            CELLS,
-            table.accuracy.tolist(),
-            table.latency_ms.tolist(),
-            strict=True,
+            CELLS, table.accuracy.tolist(), table.latency_ms.tolist(), strict=True
         )
     ]
     # mtime=0: no date in the file, so that the same run writes the same bytes.
@@ -318,10 +310,7 @@ def write_summary(path, args, runs, claims, wall_s):
     summary = dict(
         benchmark=runs.problem.benchmark.provenance,
         settings=vars(args)
-        | dict(
-            target_ms=runs.problem.target_ms,
-            hyperparameters=HYPERPARAMETERS,
-        ),
+        | dict(target_ms=runs.problem.target_ms, hyperparameters=HYPERPARAMETERS),
         table1=nas_reward.table_1(),
         comparisons=nas_reward.comparisons(),
         optimum=runs.problem.optima(),
@@ -335,9 +324,7 @@ def write_summary(path, args, runs, claims, wall_s):
             wall_s=wall_s,
         ),
         versions=dict(
-            python=platform.python_version(),
-            numpy=np.__version__,
-            platform=platform.platform(),
+            python=platform.python_version(), numpy=np.__version__, platform=platform.platform()
         ),
         policy=policy,
     )

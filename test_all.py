@@ -312,12 +312,7 @@ def test_rewards_at_the_limits():
 
 # --- II. The controller on the board: controller_plain.py -------------------------------------
 
-SETTINGS = dict(
-    hidden=16,
-    learning_rate=1e-2,
-    entropy_weight=0.01,
-    baseline_decay=0.9,
-)
+SETTINGS = dict(hidden=16, learning_rate=1e-2, entropy_weight=0.01, baseline_decay=0.9)
 
 
 def relative_error(found, expected):
@@ -420,21 +415,13 @@ def test_plain_backward_equals_central_differences(A, w):
 
 
 @pytest.mark.parametrize(
-    ("decay", "advantages"),
-    [
-        (0.9, [0.0, 0.4, -0.74]),
-        (None, [0.5, 0.9, -0.2]),
-    ],
+    ("decay", "advantages"), [(0.9, [0.0, 0.4, -0.74]), (None, [0.5, 0.9, -0.2])]
 )
 def test_plain_updates_equal_central_differences(decay, advantages):
     """Catches an update by another loss, or with weights of before, with and without baseline."""
     rewards = [0.5, 0.9, -0.2]
     search = plain.Reinforce(
-        seed=0,
-        hidden=3,
-        learning_rate=0.1,
-        entropy_weight=0.3,
-        baseline_decay=decay,
+        seed=0, hidden=3, learning_rate=0.1, entropy_weight=0.3, baseline_decay=decay
     )
     for R, A in zip(rewards, advantages, strict=True):
         cell = search.sample()
@@ -544,10 +531,7 @@ def on_the_board(controller, run, noise):
     """What controller_plain makes of one run of a Controller: its tensors and weights."""
     weights = plain.from_vector(controller.theta[run], controller.H)
     tensors = plain.forward(
-        noise,
-        **weights,
-        h_start=controller.h[run, -1],
-        c_start=controller.c[run, -1],
+        noise, **weights, h_start=controller.h[run, -1], c_start=controller.c[run, -1]
     )
     return tensors, weights
 
@@ -577,12 +561,7 @@ def test_both_adams_agree():
     rng = np.random.default_rng(0)
     theta = rng.normal(size=(2, 3))
     expected = theta.copy()
-    options = dict(
-        learning_rate=0.1,
-        beta1=0.7,
-        beta2=0.9,
-        epsilon=0.01,
-    )
+    options = dict(learning_rate=0.1, beta1=0.7, beta2=0.9, epsilon=0.01)
     adam = Adam(theta, **options)
     m = v = 0.0
     for t in range(1, 6):

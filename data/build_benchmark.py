@@ -430,7 +430,8 @@ def build_nasbench201(path, dataset, force=False, trust=False):
     allowed += [np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8"))]
     start = time.perf_counter()
     cells = []
-    with as_user_error(path, "NAS-Bench-201 for torch", "if you trust it to run code, add --trust"):
+    advice = "if you trust it to run code, add --trust"
+    with as_user_error(path, "NAS-Bench-201 for torch", advice):
         with torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=not trust)
         for index, arch in enumerate(content["meta_archs"]):
@@ -467,7 +468,8 @@ def parse(argv):
     for source in (tables, natsbench, nasbench201):
         source.add_argument("--dataset", default="cifar100", choices=DATASETS)
     latency = tables.add_mutually_exclusive_group(required=True)
-    latency.add_argument("--device", help="whose latency, for example pixel3, or modelled")
+    whose = "whose latency, for example pixel3, or modelled"
+    latency.add_argument("--device", help=whose)
     latency.add_argument("--latency", type=Path, metavar="CSV", help="your own latency")
     latency.add_argument("--list", action="store_true", help="show the devices")
     natsbench.add_argument("path", type=Path, metavar="DIR", help="unpacked")

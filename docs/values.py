@@ -65,7 +65,8 @@ def random_count(low, high):
 def phone(reward, unit):
     """A reward's best cell on a Pixel 3 at T = 17 ms: its latency in ms, or its accuracy in %."""
     lines = read_csv(STUDY / "verdicts.csv")
-    line = next(line for line in lines if line["table"] == "pixel3" and line["target_ms"] == "17.0")
+    wanted = dict(table="pixel3", target_ms="17.0")
+    line = next(line for line in lines if wanted.items() <= line.items())
     return float(line[f"optimum of {reward}, {unit}"])
 
 
