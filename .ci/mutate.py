@@ -21,9 +21,11 @@ import argparse
 import ast
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +34,7 @@ from pathlib import Path
 
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
 
+import hypothesis.strategies  # noqa: F401
 import matplotlib.animation
 import matplotlib.backends.backend_agg
 import matplotlib.widgets  # noqa: F401
@@ -55,6 +58,7 @@ FILES = (
 )
 TESTS = ("test_all.py", "data/test_data.py")
 NOT_THE_PROGRAM = "# --- The project itself"  # the section whose tests read the files as text
+STARTS = ("", 0)  # in place of (file, line): a process is started
 LEFT_OUT = ("experiment", "draw", "heading", "main")  # functions that only call others, or speak
 
 
@@ -172,94 +176,80 @@ def changed_line(file, source):
 
 
 class Chosen:
-    """A plugin of pytest: only these tests, in this order; all but NOT_THE_PROGRAM if None."""
+    """A plugin of pytest: these tests in this order; None: all but those of NOT_THE_PROGRAM."""
 
     def __init__(self, names=None):
         self.names = names
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items):
-        if self.names is None:
-            items[:] = [item for item in items if not is_about_files(item)]
-        else:
+        if self.names:
             by_name = {item.nodeid: item for item in items}
             items[:] = [by_name[name] for name in self.names]
+            return
+        before, _, _ = (ROOT / "test_all.py").read_text().partition(NOT_THE_PROGRAM)
+        first = {"test_all.py": before.count("\n")}
+        items[:] = [i for i in items if i.location[1] < first.get(i.location[0], math.inf)]
 
 
-def is_about_files(item):
-    """Whether a test stands below the heading NOT_THE_PROGRAM."""
-    before, found, _ = item.path.read_text().partition(NOT_THE_PROGRAM)
-    return bool(found) and item.function.__code__.co_firstlineno > before.count("\n")
-
-
-class Recorder:
+class Recorder(Chosen):
     """A plugin of pytest: which functions each test executes, and how long it takes.
 
-    functions   {test, fixture or "import": set of (file, line)}; STARTS for a process
-    seconds     {test: what it takes}"""
-
-    STARTS = ("", 0)
+    places   {test, fixture or "import": {(file, line of the function)}}; STARTS for a process"""
 
     def __init__(self, folder):
+        super().__init__()
         self.prefix = f"{folder}/"
-        self.functions = {"import": set()}
-        self.fixtures = {}
-        self.seconds = {}
-        self.failed = []
+        self.places = {"import": set()}
+        self.found = {}
         self.stack = ["import"]
         sys.addaudithook(self.audit)
         sys.settrace(self.called)
 
     def audit(self, event, _):
-        if event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"):
-            self.functions[self.stack[-1]].add(self.STARTS)
+        if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+            self.places[self.stack[-1]].add(STARTS)
 
     def called(self, frame, *_):
         path = frame.f_code.co_filename
         if path.startswith(self.prefix):
             place = (path.removeprefix(self.prefix), frame.f_code.co_firstlineno)
-            self.functions[self.stack[-1]].add(place)
+            self.places[self.stack[-1]].add(place)
 
     @contextlib.contextmanager
     def noting(self, name):
         """What is executed inside is noted for `name`."""
-        self.functions.setdefault(name, set())
+        self.places.setdefault(name, set())
         self.stack.append(name)
         sys.settrace(self.called)  # a test may have set its own
         yield
         self.stack.pop()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item):
-        start = time.perf_counter()
-        self.fixtures[item.nodeid] = [f"fixture {name}" for name in item.fixturenames]
-        with self.noting(item.nodeid):
-            result = yield
-        self.seconds[item.nodeid] = time.perf_counter() - start
-        return result
-
-    @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef):
         with self.noting(f"fixture {fixturedef.argname}"):
             return (yield)
 
-    def pytest_runtest_logreport(self, report):
-        if report.failed:
-            self.failed.append(report.nodeid)
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item):
+        start = time.perf_counter()
+        with self.noting(item.nodeid):
+            result = yield
+        names = [item.nodeid, *(f"fixture {name}" for name in item.fixturenames)]
+        self.found[item.nodeid] = (time.perf_counter() - start, names)
+        return result
 
     def pytest_sessionfinish(self):
-        """Write what was noted, for the parent: {test: (seconds, [[file, line], ...])}."""
+        """Write {test: (seconds, [[file, line], ...])} for the parent."""
         sys.settrace(None)
-        found = {"import": (0.0, sorted(self.functions["import"]))}
-        for test, seconds in self.seconds.items():
-            names = [test, *self.fixtures[test]]
-            places = set().union(*(self.functions.get(name, ()) for name in names))
+        found = {"import": (0.0, ["import"])} | self.found
+        for test, (seconds, names) in found.items():
+            places = set().union(*(self.places.get(name, ()) for name in names))
             found[test] = (seconds, sorted(places))
-        text = json.dumps(dict(tests=found, failed=self.failed))
-        Path(f"{self.prefix}record.json").write_text(text)
+        Path(f"{self.prefix}record.json").write_text(json.dumps(found))
 
 
-def start(folder, plugin_of, *options):
+def start(folder, plugin, *options):
     """Fork a process that runs the tests in a copy of the project; its number."""
     process = os.fork()
     if process:
@@ -276,7 +266,7 @@ def start(folder, plugin_of, *options):
     known = "ignore::pytest.PytestAssertRewriteWarning"  # Hypothesis is imported already
     code = 1
     try:
-        code = pytest.main([*usual, "-W", known, *options], plugins=[plugin_of(folder)])
+        code = pytest.main([*usual, "-W", known, *options], plugins=[plugin(folder)])
     finally:
         os._exit(code)
 
@@ -288,34 +278,25 @@ def finish(process):
 
 
 def record(folder):
-    """{test: (seconds, {(file, function or class it is in)})} without a bug, files printed anew.
-
-    Exits if a test fails."""
+    """{test: (seconds, {(file, function or class it is in)})} without a bug, files printed anew."""
     original = {file: (ROOT / file).read_text() for file in FILES}
     tops = {}
     for file in FILES:
         printed_anew = ast.unparse(ast.parse(original[file]))
         (folder / file).write_text(printed_anew)
         tops[file] = tops_of(printed_anew)
-    process = start(folder, Both, *TESTS)
+    process = start(folder, Recorder, *TESTS)
     _, status = os.waitpid(process, 0)
     finish(process)
+    if status:
+        sys.exit("the tests fail without a bug, with the files printed anew; mend that first")
     for file in FILES:
         (folder / file).write_text(original[file])
     found = json.loads((folder / "record.json").read_text())
-    if status:
-        sys.exit(f"without a bug, files printed anew: {found['failed']}; mend that first")
     return {
         test: (seconds, {(file, tops.get(file, {}).get(line)) for file, line in places})
-        for test, (seconds, places) in found["tests"].items()
+        for test, (seconds, places) in found.items()
     }
-
-
-def Both(folder):
-    """All tests, recorded."""
-    both = Recorder(folder)
-    both.pytest_collection_modifyitems = Chosen().pytest_collection_modifyitems
-    return both
 
 
 def tops_of(source):
@@ -335,10 +316,10 @@ def tests_of(file, name, recorded):
         seconds, places = recorded[test]
         return ((file, name) not in places, file not in {place[0] for place in places}, seconds)
 
-    tests = sorted((test for test in recorded if test != "import"), key=rank)
+    tests = sorted(recorded.keys() - {"import"}, key=rank)
     if name is None or (file, name) in recorded["import"][1]:
         return tests
-    wanted = ((file, name), ("", None))  # it executes the function, or starts a process
+    wanted = ((file, name), (STARTS[0], None))  # it executes the function, or starts a process
     return [test for test in tests if recorded[test][1].intersection(wanted)]
 
 
@@ -351,9 +332,9 @@ def copies(folder):
     for path in paths:
         ignored = shutil.ignore_patterns(".*", "results", "cache", "__pycache__")
         shutil.copytree(ROOT, path, ignore=ignored)
-        command = f"PYTHONDONTWRITEBYTECODE= {sys.executable} -m pytest -q --collect-only"
-        if os.system(f"cd {path} && {command} {' '.join(TESTS)} > /dev/null"):
-            sys.exit("the tests cannot be collected")
+        command = [sys.executable, "-m", "pytest", "-q", "--collect-only", *TESTS]
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
+        subprocess.run(command, cwd=path, env=environment, stdout=subprocess.DEVNULL, check=True)
     return paths
 
 
@@ -369,20 +350,16 @@ def outcomes(file, bugs, recorded, folders):
     while todo or running:
         while todo and free:
             bug = todo.pop()
-            tests = tests_of(file, bug[1], recorded)
-            if not tests:
-                yield bug, True
-                continue
             folder = free.pop()
             (folder / file).write_text(bug[2])
+            tests = tests_of(file, bug[1], recorded)
             paths = dict.fromkeys(test.partition("::")[0] for test in tests)
             process = start(folder, lambda _, tests=tests: Chosen(tests), "-x", *paths)
             limit_s = 20 + 3 * sum(recorded[test][0] for test in tests)
             running[process] = (bug, folder, time.monotonic() + limit_s)
         for process, (bug, folder, deadline) in list(running.items()):
             done, status = os.waitpid(process, os.WNOHANG)
-            late = time.monotonic() > deadline
-            if done or late:
+            if done or time.monotonic() > deadline:
                 finish(process)
                 if not done:
                     os.waitpid(process, 0)
@@ -415,21 +392,15 @@ def main():
         recorded = record(folders[0])
         counts = {}
         for file in args.files:
-            begin = time.perf_counter()
             counts[file] = survey(file, args.every, recorded, folders)
-            print_counts(file, counts[file], time.perf_counter() - begin)
-    total = [sum(numbers) for numbers in zip(*counts.values(), strict=True)]
-    for file in counts:
-        print_counts(file, counts[file])
-    print_counts("all", total)
+            print_counts(file, *counts[file])
+    print_counts("all", *map(sum, zip(*counts.values(), strict=True)))
 
 
-def print_counts(file, counts, seconds=None):
-    planted, survived, timed_out = counts
+def print_counts(file, planted, survived, timed_out):
     caught = planted - survived
     line = f"{file:24} {caught:5} of {planted:5} caught, {caught / planted:6.1%}"
-    took = "" if seconds is None else f"; {seconds:.0f} s"
-    print(f"{line}, {timed_out} of them by taking too long{took}", flush=True)
+    print(f"{line}, {timed_out} of them by taking too long", flush=True)
 
 
 if __name__ == "__main__":

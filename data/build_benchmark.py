@@ -65,11 +65,7 @@ def by_row(rows, values):
 def provenance(**facts):
     """A benchmark's provenance, in the order of its keys: `facts`, and what is common to all."""
     common = dict(
-        split="test",
-        epochs=200,
-        trials="mean of all",
-        unit="ms",
-        built=time.strftime("%Y-%m-%d"),
+        split="test", epochs=200, trials="mean of all", unit="ms", built=time.strftime("%Y-%m-%d")
     )
     facts = common | facts
     return {key: facts[key] for key in nas_benchmark.PROVENANCE} | facts

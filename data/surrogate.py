@@ -181,10 +181,7 @@ def latency_errors(latency_ms):
     """How far latencies (15625,) are off: (10,) at the quantiles, (4,) at the cells, in ms."""
     quantiles_ms = np.quantile(latency_ms, list(QUANTILES_MS))
     known_ms = latency_ms[KNOWN_ROWS]
-    return (
-        quantiles_ms - list(QUANTILES_MS.values()),
-        known_ms - list(KNOWN_MS.values()),
-    )
+    return (quantiles_ms - list(QUANTILES_MS.values()), known_ms - list(KNOWN_MS.values()))
 
 
 def scaled_latency(measured_ms):

@@ -432,11 +432,7 @@ def test_a_damaged_type_of_a_number():
 
 
 @pytest.mark.parametrize(
-    ("index", "accuracy", "latency_ms"),
-    [
-        ("000000", 0.52913, 13.183),
-        ("000011", 0.67607, 16.139),
-    ],
+    ("index", "accuracy", "latency_ms"), [("000000", 0.52913, 13.183), ("000011", 0.67607, 16.139)]
 )
 def test_real_natsbench_cells(index, accuracy, latency_ms):
     """Catches the wrong epochs, trials, test set or unit: cells 0 and 11 are known."""

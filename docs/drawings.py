@@ -99,11 +99,7 @@ def draw_cell(path):
     with drawing(path, title) as axes:
         for edge, (start, end) in enumerate(EDGES):
             draw_edge(
-                axes,
-                f"edge {edge}: {EXAMPLE[edge]}",
-                NODES[start],
-                NODES[end],
-                EXAMPLE[edge],
+                axes, f"edge {edge}: {EXAMPLE[edge]}", NODES[start], NODES[end], EXAMPLE[edge]
             )
         for node, name in enumerate(("0\nin", "1", "2", "3\nout")):
             axes.add_patch(Circle(NODES[node], 0.62, fc=NODE_COLOUR, ec="black", lw=2, zorder=3))
@@ -111,12 +107,7 @@ def draw_cell(path):
         for k, operation in enumerate(OPERATIONS):
             axes.text(12.1, 6.0 - 0.8 * k, f"{k}  {operation}", fontsize=22)
         row = cell_to_row(EXAMPLE)
-        axes.text(
-            8,
-            0.4,
-            f"row {row:,} of 15,625; where edges meet, they are added",
-            ha="center",
-        )
+        axes.text(8, 0.4, f"row {row:,} of 15,625; where edges meet, they are added", ha="center")
 
 
 def draw_edge(axes, text, start, end, operation):
@@ -133,12 +124,7 @@ def draw_loop(path):
     """The loop of reinforcement learning: controller, benchmark, reward, and back."""
     with drawing(path, f"One step of a search, done {SAMPLES:,} times") as axes:
         draw_box(axes, (3.2, 4.2), "controller", "who chooses:\nan LSTM")
-        draw_box(
-            axes,
-            (12.8, 6.2),
-            "benchmark",
-            f"what exists:\na table of {N_CELLS:,} cells",
-        )
+        draw_box(axes, (12.8, 6.2), "benchmark", f"what exists:\na table of {N_CELLS:,} cells")
         draw_box(axes, (12.8, 2.2), "reward", "what is good:\nEq. 3 or Eq. 5")
         draw_arrow(axes, (5.6, 4.9), (10.4, 6.2), (7.6, 6.3), "a cell:\n6 operations")
         draw_arrow(axes, (12.8, 4.9), (12.8, 3.5), (14.2, 4.2), "accuracy,\nlatency")

@@ -159,9 +159,7 @@ def check_five_steps(answers):
     dc = right["dc"]
     gates = (i, f, g, o)
     each_step(
-        "dz",
-        columns(H),
-        lambda t: (dh[t], dc[t], *(gate[t] for gate in gates), c[t], c[t - 1]),
+        "dz", columns(H), lambda t: (dh[t], dc[t], *(gate[t] for gate in gates), c[t], c[t - 1])
     )
     yield "dz"
     found = answers("dW", a, h, right["dz"])

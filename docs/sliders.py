@@ -14,23 +14,8 @@ from matplotlib.widgets import RadioButtons, Slider
 
 import nas_benchmark
 from command_line import Parser, UserError, run
-from figures import (
-    SIZE,
-    STYLE,
-    draw_cells,
-    limits,
-    mark_target_upright,
-    palette,
-)
-from nas_reward import (
-    ALPHA,
-    PAIR,
-    T_MS,
-    Y,
-    equal_strength,
-    mnasnet,
-    proposed,
-)
+from figures import SIZE, STYLE, draw_cells, limits, mark_target_upright, palette
+from nas_reward import ALPHA, PAIR, T_MS, Y, equal_strength, mnasnet, proposed
 
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"
 PHONE_MISSING = f"No {PHONE.name} yet: python data/build_benchmark.py tables --device pixel3"
@@ -66,14 +51,7 @@ class Explorer:
         """A slider that draws anew when it is moved."""
         axes = self.figure.add_axes((0.18, bottom, 0.36, 0.05))
         slider = Slider(
-            axes,
-            label,
-            low,
-            high,
-            valinit=start,
-            valfmt="%.3f",
-            color=colour,
-            initcolor="none",
+            axes, label, low, high, valinit=start, valfmt="%.3f", color=colour, initcolor="none"
         )
         slider.on_changed(self.draw)
         return slider

@@ -72,8 +72,7 @@ def shown(axes):
 
 
 @pytest.mark.parametrize(
-    ("T", "w", "y"),
-    [(17.0, -0.07, 0.1), (9.0, -0.2, 0.3), (30.0, -0.02, 0.03)],
+    ("T", "w", "y"), [(17.0, -0.07, 0.1), (9.0, -0.2, 0.3), (30.0, -0.02, 0.03)]
 )
 def test_sliders_move_the_optima(T, w, y, explorer):
     """Catches a slider that moves another letter, and an optimum or a line that stays behind."""

@@ -50,12 +50,7 @@ def grid():
     """All settings: every rate, entropy weight and baseline at H = 64; other H at decay 0.95."""
     sizes = [(64, decay) for decay in DECAYS] + [(32, 0.95), (128, 0.95)]
     return [
-        dict(
-            hidden=hidden,
-            learning_rate=rate,
-            entropy_weight=entropy,
-            baseline_decay=decay,
-        )
+        dict(hidden=hidden, learning_rate=rate, entropy_weight=entropy, baseline_decay=decay)
         for (hidden, decay), rate, entropy in itertools.product(sizes, RATES, ENTROPIES)
     ]
 
@@ -105,10 +100,7 @@ def inside(result):
 
 SPREAD = 100  # networks, that a policy must still spread over after 5,000
 RULE = dict(  # what the rule fixes, as the CSV file has it
-    table=MODELLED,
-    hidden="64",
-    learning_rate="0.001",
-    baseline_decay="0.95",
+    table=MODELLED, hidden="64", learning_rate="0.001", baseline_decay="0.95"
 )
 
 

@@ -29,10 +29,7 @@ from nas_search import Problem, run_searches
 README = Path(__file__).resolve().parents[1] / "data" / "README.md"
 SEEDS = range(40)
 NARROW = dict(  # searches that end with a few networks: the hardest for a surrogate
-    hidden=64,
-    learning_rate=1e-3,
-    entropy_weight=0.001,
-    baseline_decay=0.95,
+    hidden=64, learning_rate=1e-3, entropy_weight=0.001, baseline_decay=0.95
 )
 SIMPLER = (2, 3)  # edges at once
 FOLDS = 5
