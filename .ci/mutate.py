@@ -23,6 +23,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -64,39 +65,14 @@ LEFT_OUT = ("experiment", "draw", "heading", "main")  # functions that only call
 
 # --- Bugs -------------------------------------------------------------------------------------
 
-SWAPS = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.Pow: ast.Mult,
-    ast.FloorDiv: ast.Mult,
-    ast.BitAnd: ast.BitOr,
-    ast.BitOr: ast.BitAnd,
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.And: ast.Or,
-    ast.Or: ast.And,
-    ast.USub: ast.UAdd,
-    ast.Not: ast.UAdd,
-    ast.Invert: ast.UAdd,
-}
-NAMES = {
-    "max": "min",
-    "min": "max",
-    "maximum": "minimum",
-    "minimum": "maximum",
-    "argmax": "argmin",
-    "argmin": "argmax",
-}
+PAIRS = """
+    Add/Sub Sub/Add Mult/Div Div/Mult Pow/Mult FloorDiv/Mult BitAnd/BitOr BitOr/BitAnd
+    Lt/LtE LtE/Lt Gt/GtE GtE/Gt Eq/NotEq NotEq/Eq In/NotIn NotIn/In Is/IsNot IsNot/Is
+    And/Or Or/And USub/UAdd Not/UAdd Invert/UAdd
+"""
+SWAPS = {getattr(ast, old): getattr(ast, new) for old, new in re.findall(r"(\w+)/(\w+)", PAIRS)}
+NAMES = {"max": "min", "maximum": "minimum", "argmax": "argmin"}
+NAMES |= {new: old for old, new in NAMES.items()}
 
 
 def changes(node):
