@@ -2323,10 +2323,15 @@ ORDER = (  # in which the files are read, and imported
     "figures",
     "run_experiment",
 )
-TREES = {
-    str(path.relative_to(HERE)): ast.parse(path.read_text(encoding="utf-8"))
-    for path in [*HERE.glob("*.py"), *HERE.glob("[ds]*/*.py")]
-}
+
+
+@functools.cache
+def trees():
+    """{path: syntax tree} of all Python files of the project."""
+    paths = [*HERE.glob("*.py"), *HERE.glob("[ds]*/*.py")]
+    return {
+        str(path.relative_to(HERE)): ast.parse(path.read_text(encoding="utf-8")) for path in paths
+    }
 
 
 def modules_of(tree):
@@ -2350,7 +2355,7 @@ def prints(node):
 def test_imports(name):
     """Catches imports that run in a circle or against the order in which the files are read, a
     package that requirements.txt does not name, and a print where numbers are computed."""
-    tree = TREES[f"{name}.py"]
+    tree = trees()[f"{name}.py"]
     modules = modules_of(tree) - set(sys.stdlib_module_names)
     assert modules <= {*ORDER[: ORDER.index(name)], "numpy", "matplotlib"}
     computing = [node for node in tree.body if isinstance(node, ast.ClassDef)]
@@ -2363,7 +2368,7 @@ def test_imports(name):
 def test_every_file_and_every_test_says_what_it_is_for():
     """Catches a file without its contract, and a test that nobody knows the use of, or that hides
     another one of its name."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         assert ast.get_docstring(tree), path
         if Path(path).name.startswith("test_"):
             tests = [n for n in tree.body if getattr(n, "name", "").startswith("test_")]
@@ -2391,7 +2396,7 @@ def test_readme_names_what_exists():
     path = r"(?:`|\]\()((?:docs/|data/|study/)?\w+\.(?:py|md|png|gif))[`)]"
     for name in re.findall(path, README):
         assert (HERE / name).exists(), name
-    source = "".join(map(ast.unparse, TREES.values()))
+    source = "".join(map(ast.unparse, trees().values()))
     for option in re.findall(r"--([a-z][a-z-]+)", README):
         assert f"'--{option}'" in source, option
 

@@ -64,8 +64,7 @@ def tables(tmp_path_factory):
     latency_ms = rng.uniform(2, 30, N_CELLS)
     columns = [f"{name}TestAccuracy200Epochs" for name in ("CIFAR10", "CIFAR100", "ImageNet")]
     lines = [",".join([*columns, "ArchitectureString"])]
-    for row in order:
-        lines.append(f"99,{100 * accuracy[row]},5,{nas_benchmark.cell_to_string(CELLS[row])}")
+    lines += [f"99,{100 * accuracy[row]},5,{NAMES[row]}" for row in order]
     (folder / "nats_bench.csv").write_text("\n".join(lines) + "\n")
     (folder / "latency").mkdir()
     for device in ("pixel3", "1080ti_32"):
@@ -192,11 +191,13 @@ def test_tables_from_a_folder(server, tables, tmp_path, capfd):
         refused(capfd, main, [*command, "pixel3"], words, "fetch http")
 
 
+NAMES = [nas_benchmark.cell_to_string(cell) for cell in CELLS.tolist()]
+
+
 def own_csv(latency_ms, **changes):
     """A latency file of the user's own, as text; changes: {line number: what stands there}."""
     lines = ["architecture,ms"]
-    for cell, ms in zip(CELLS, latency_ms, strict=True):
-        lines.append(f"{nas_benchmark.cell_to_string(cell)},{ms}")
+    lines += [f"{name},{ms}" for name, ms in zip(NAMES, latency_ms, strict=True)]
     for number, line in changes.items():
         lines[int(number.removeprefix("line_")) - 1] = line
     return "\n".join(lines) + "\n"
@@ -219,7 +220,7 @@ def test_own_latency(server, tables, tmp_path):
 
 
 FIRST = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"  # row 0, in line 2 of own_csv
-OWN = np.linspace(5.0, 25.0, N_CELLS)
+OWN = np.linspace(5.0, 25.0, N_CELLS).tolist()
 BAD_OWN = [  # (the file's text, words of the refusal)
     ("", "line 1 is not a header of two columns"),
     (own_csv(OWN, line_1=f"{FIRST},5"), "line 1 is not a header"),
@@ -233,7 +234,7 @@ BAD_OWN = [  # (the file's text, words of the refusal)
     (own_csv(OWN, line_2=f"{FIRST},0"), "line 2: 0 ms is not positive and finite"),
     (own_csv(OWN, line_2=f"{FIRST},nan"), "line 2: nan ms is not positive"),
     (own_csv(OWN, line_2=f"{FIRST},inf"), "line 2: inf ms is not positive"),
-    (own_csv(OWN / 1000), "the median latency is 0.015 ms; was it seconds?"),
+    (own_csv([ms / 1000 for ms in OWN]), "the median latency is 0.015 ms; was it seconds?"),
     (own_csv(OWN, line_2=f"{FIRST},1e300"), "latency_ms must lie in"),
     ('a,b\n"' + "x" * 200_000, "field larger than field limit"),
     ("a,b\n\0,1\n", "not a latency of all cells"),  # Python 3.10 names no line
