@@ -88,11 +88,10 @@ def accuracy_gain(accuracy, latency_ms, target_ms):
 class Claim(NamedTuple):
     """One thing that the paper reports of both rewards, and how we measure it in our runs."""
 
-    id: str  # never changes; texts may
-    figure: str  # where the paper says it
+    id: str  # the figure that shows it, and what; never changes, unlike texts
     what: str  # what is measured
-    unit: str
     measure: Callable  # (accuracy, latency_ms, target_ms) -> (seeds,)
+    unit: str = "networks"
     paper: dict | None = None  # {reward: the paper's number}, if it gives any
     rises: bool = False  # the paper says only that the measure is above 0
     censored: bool = False  # the measure can be "never"
@@ -104,17 +103,13 @@ class Claim(NamedTuple):
 CLAIMS = (
     Claim(
         id="fig6_under_T",
-        figure="Fig. 6",
         what="networks under T",
-        unit="networks",
         measure=count_under,
         comparison="draws more networks under T",
     ),
     Claim(
         id="fig6_50_60",
-        figure="Fig. 6",
         what="networks of 50-60 % under T",
-        unit="networks",
         measure=partial(count_under, low=0.5, high=0.6),
         paper={"mnasnet": 659, "proposed": 780},
         comparison="draws more of 50-60 %",
@@ -122,9 +117,7 @@ CLAIMS = (
     ),
     Claim(
         id="fig6_60_70",
-        figure="Fig. 6",
         what="networks of 60-70 % under T",
-        unit="networks",
         measure=partial(count_under, low=0.6, high=0.7),
         paper={"mnasnet": 781, "proposed": 1004},
         comparison="draws more of 60-70 %",
@@ -132,9 +125,7 @@ CLAIMS = (
     ),
     Claim(
         id="fig7_stays_under",
-        figure="Fig. 7",
         what="settles at or under T",
-        unit="networks",
         measure=stays_under_from,
         paper={"mnasnet": 4750, "proposed": 4000},
         censored=True,
@@ -144,19 +135,16 @@ CLAIMS = (
     ),
     Claim(
         id="fig7_first_under",
-        figure="Fig. 7",
         what="first window under T",
-        unit="networks",
         measure=first_window_under,
         paper={"mnasnet": 4750, "proposed": 4000},
         censored=True,
     ),
     Claim(
         id="fig7_accuracy",
-        figure="Fig. 7",
         what="accuracy rises",
-        unit="points",
         measure=accuracy_gain,
+        unit="points",
         rises=True,
     ),
 )
@@ -311,7 +299,6 @@ def result(claim, text, kind, reward, paper, judged, values, bounds, random=None
     p, verdict = judged
     return dict(
         id=claim.id,
-        figure=claim.figure,
         text=text,
         kind=kind,
         reward=reward,

@@ -83,19 +83,8 @@ MAX_MS = 1e6
 MAX_FACTS = 50  # in a provenance
 MAX_CHARS = 300  # in a fact
 MAX_NAME = 80  # which is a title in figures
-PROVENANCE = (
-    "name",
-    "source",
-    "dataset",
-    "split",
-    "epochs",
-    "trials",
-    "device",
-    "batch",
-    "unit",
-    "how",
-    "built",
-)
+PROVENANCE = ("name", "source", "dataset", "split", "epochs", "trials")
+PROVENANCE += ("device", "batch", "unit", "how", "built")
 
 
 @dataclass

@@ -213,19 +213,12 @@ def table_1():
             values = [float(function(*network)) for network in pair["networks"]]
             for k, (accuracy, latency_ms) in enumerate(pair["networks"]):
                 printed = pair[reward][k]
-                entries.append(
-                    dict(
-                        case=pair["case"],
-                        reward=reward,
-                        network=k + 1,
-                        accuracy=accuracy,
-                        latency_ms=latency_ms,
-                        printed=printed,
-                        formula=values[k],
-                        agrees=agreement(printed, reward, accuracy, latency_ms),
-                        prefers=preference(*values),
-                    )
-                )
+                entry = dict(case=pair["case"], reward=reward, network=k + 1)
+                entry |= dict(accuracy=accuracy, latency_ms=latency_ms)
+                entry |= dict(printed=printed, formula=values[k])
+                entry["agrees"] = agreement(printed, reward, accuracy, latency_ms)
+                entry["prefers"] = preference(*values)
+                entries.append(entry)
     return entries
 
 
@@ -283,28 +276,16 @@ def comparisons():
     First, 60 % at 8 ms against 63 % at 16 ms. Second, at 50 %, what 10 ms less are worth: from 15
     to 5 ms, and from 20 to 10 ms."""
     said = []
+    what = "60 %, 8 ms against 63 %, 16 ms"
     for name, reward in COMPARED.items():
-        first = float(reward(0.60, 8.0))
-        second = float(reward(0.63, 16.0))
-        said.append(
-            dict(
-                reward=name,
-                what="60 %, 8 ms against 63 %, 16 ms",
-                values=(first, second),
-                finds=preference(first, second),
-            )
-        )
+        values = (float(reward(0.60, 8.0)), float(reward(0.63, 16.0)))
+        said.append(dict(reward=name, what=what, values=values, finds=preference(*values)))
+    what = "worth of 15 -> 5 ms against 20 -> 10 ms, at 50 %"
     for name, reward in COMPARED.items():
         fast = float(reward(0.5, 5.0) - reward(0.5, 15.0))
         slow = float(reward(0.5, 10.0) - reward(0.5, 20.0))
-        said.append(
-            dict(
-                reward=name,
-                what="worth of 15 -> 5 ms against 20 -> 10 ms, at 50 %",
-                values=(fast, slow),
-                finds="more below 15 ms" if fast > slow else "more above 10 ms",
-            )
-        )
+        finds = "more below 15 ms" if fast > slow else "more above 10 ms"
+        said.append(dict(reward=name, what=what, values=(fast, slow), finds=finds))
     return said
 
 

@@ -190,17 +190,7 @@ def odds_table(lines, verdict_lines):
 # --- Verdicts: the searches -------------------------------------------------------------------
 
 SEEDS = range(run_experiment.SEEDS)
-KEPT = (  # of a claim's result
-    "text",
-    "kind",
-    "paper",
-    "median",
-    "censoring",
-    "p",
-    "random",
-    "n_censored",
-    "verdict",
-)
+KEPT = ["text", "kind", "paper", "median", "censoring", "p", "random", "n_censored", "verdict"]
 # table -> its targets: in ms, or below 1 the share of cells that meet T. HELP publishes targets
 # for three devices (its Table 4).
 TARGETS = {
