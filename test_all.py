@@ -281,6 +281,7 @@ latency_reward(8, 1.0)            | milliseconds, not seconds
 proposed_slope(0.7, 8, 1.0)       | milliseconds, not seconds
 proposed(0.7, 8, 17.0, 0.9, 0.2)  | x + y = 1
 mnasnet(70, 8)                    | divide percent by 100
+proposed(1.01, 8)                 | divide percent by 100
 tunas(-0.1, 8)                    | divide percent by 100
 proposed_slope(nan, 8)            | divide percent by 100
 mnasnet(0.7, 0)                   | positive, finite number

@@ -1,9 +1,7 @@
 """Tests of data/: where benchmark files come from, and the surrogate that ships."""
 
 import bz2
-import contextlib
-import functools
-import http.server
+import hashlib
 import io
 import itertools
 import math
@@ -11,11 +9,11 @@ import os
 import pickle
 import re
 import sys
-import threading
 import time
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from urllib.error import HTTPError
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data")]
 
@@ -73,53 +71,35 @@ def tables(tmp_path_factory):
     return folder, order, accuracy, latency_ms
 
 
-class Server(http.server.SimpleHTTPRequestHandler):
-    """Serves files, or misbehaves as `fault` says."""
-
-    fault = None
-
-    def copyfile(self, source, outputfile):
-        time.sleep(2 if self.fault == "slow" else 0)
-        with contextlib.suppress(OSError):
-            outputfile.write(source.read(1000 if self.fault == "broken off" else -1))
-            for _ in range(1000 if self.fault == "endless" else 0):
-                outputfile.write(bytes(1 << 16))
-
-    def send_header(self, keyword, value):
-        if self.fault != "endless" or keyword != "Content-Length":
-            super().send_header(keyword, value)
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
-def server(tables, tmp_path, monkeypatch):
-    """A local server of the made-up tables; the cache is a folder of the test's own."""
-    for url in (build_benchmark.CSV_REPOSITORY, build_benchmark.LATENCY_REPOSITORY):
-        (tmp_path / "web" / url).parent.mkdir(parents=True)
-        (tmp_path / "web" / url).symlink_to(tables[0])
-    handler = functools.partial(Server, directory=tmp_path / "web")
-    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True).start()
+def web(tables, tmp_path, monkeypatch):
+    """A web of the made-up tables: {url: its bytes, or an exception to raise}."""
+    pages = {}
     devices = build_benchmark.devices()
-    for device in ("pixel3", "1080ti_32"):
-        path = tables[0] / f"latency/{device}.pt"
-        devices[device]["sha256"] = build_benchmark.sha256_of(path)
-    for name, value in dict(
-        SERVER=f"http://127.0.0.1:{web.server_port}",
-        CACHE=tmp_path / "cache",
-        TIMEOUT_S=0.5,
-        CSV_SHA256=build_benchmark.sha256_of(tables[0] / "nats_bench.csv"),
-        devices=lambda: devices,
-    ).items():
-        monkeypatch.setattr(build_benchmark, name, value)
-    yield web
-    web.shutdown()
-    web.server_close()
+    for name in ("nats_bench.csv", "latency/pixel3.pt", "latency/1080ti_32.pt"):
+        repository = build_benchmark.LATENCY_REPOSITORY
+        if name == "nats_bench.csv":
+            repository = build_benchmark.CSV_REPOSITORY
+        content = (tables[0] / name).read_bytes()
+        pages[f"{build_benchmark.SERVER}/{repository}/{name}"] = content
+        if name != "nats_bench.csv":
+            devices[Path(name).stem]["sha256"] = hashlib.sha256(content).hexdigest()
+
+    def urlopen(url, timeout):
+        assert 0 < timeout <= 60
+        if isinstance(pages[url], Exception):
+            raise pages[url]
+        return io.BytesIO(pages[url])
+
+    monkeypatch.setattr(build_benchmark.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(build_benchmark, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(build_benchmark, "devices", lambda: devices)
+    csv_sha256 = build_benchmark.sha256_of(tables[0] / "nats_bench.csv")
+    monkeypatch.setattr(build_benchmark, "CSV_SHA256", csv_sha256)
+    return pages
 
 
-def test_tables_are_downloaded_joined_and_kept(server, tables, tmp_path, capfd):
+def test_tables_are_downloaded_joined_and_kept(web, tables, tmp_path, capfd):
     """Catches a join by the wrong index, percent or datasets mixed up, and a cache unused."""
     _, _, accuracy, latency_ms = tables
     out = tmp_path / "pixel3.pkl"
@@ -136,39 +116,39 @@ def test_tables_are_downloaded_joined_and_kept(server, tables, tmp_path, capfd):
     assert printed.count("downloading") == 2
     assert f"\n  written  {out}\n" in printed
     assert printed.endswith(f"  next     python run_experiment.py --benchmark {out}\n")
-    server.shutdown()  # from here on, the cache serves
+    web.clear()  # from here on, the cache serves
     assert main([*command, "--dataset", "cifar10"]) == 0
     assert nas_benchmark.load(out).accuracy.tolist() == [0.99] * N_CELLS
     assert "downloading" not in capfd.readouterr().out
     (tmp_path / "cache" / "latency" / "pixel3.pt").write_text("spoilt")
-    refused(capfd, main, command, "by hand")  # it notices, and finds no server
+    refused(capfd, main, command, "by hand")  # it notices, and finds no page
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("page", "words"),
     [
-        ("LATENCY_REPOSITORY", "elsewhere", "404"),
-        ("CSV_SHA256", "0" * 64, "SHA-256 differs"),
-        ("fault", "broken off", "SHA-256 differs, after 1,000 bytes"),
-        ("fault", "slow", "timed out"),
-        ("fault", "endless", "SHA-256 differs, after 20,000,000 bytes"),
-        ("SERVER", "http://127.0.0.1:9", "Connection refused"),
+        (HTTPError("url", 404, "Not Found", {}, None), "404"),
+        (TimeoutError("timed out"), "timed out"),
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (b"x" * 1000, "SHA-256 differs, after 1,000 bytes"),
+        (bytes(20_000_001), "SHA-256 differs, after 20,000,000 bytes"),
     ],
 )
-def test_downloads_that_fail(name, value, words, server, tmp_path, capfd, monkeypatch):
+@pytest.mark.parametrize("at", [0, 1])
+def test_downloads_that_fail(page, words, at, web, tmp_path, capfd):
     """Catches a damaged or endless download that is used or kept, and no next step."""
-    monkeypatch.setattr(Server if name == "fault" else build_benchmark, name, value)
+    web[list(web)[at]] = page
     arguments = ["tables", "--device", "pixel3", "--out", tmp_path / "out.pkl"]
     refused(capfd, main, arguments, words, "by hand, save it as")
     left = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    assert left == (["nats_bench.csv"] if name == "LATENCY_REPOSITORY" else [])
+    assert left == ["nats_bench.csv"][:at]
     assert not (tmp_path / "out.pkl").exists()
 
 
-def test_tables_from_a_folder(server, tables, tmp_path, capfd):
+def test_tables_from_a_folder(web, tables, tmp_path, capfd):
     """Catches a --from folder that is trusted blindly, or asks the network after all; modelled
     latencies of another model, or with accuracies that are not measured."""
-    server.shutdown()
+    web.clear()
     path = tmp_path / "out.pkl"
     command = ["tables", "--from", str(tables[0]), "--out", str(path), "--device"]
     for device, latency_ms, files in (
@@ -203,7 +183,7 @@ def own_csv(latency_ms, **changes):
     return "\n".join(lines) + "\n"
 
 
-def test_own_latency(server, tables, tmp_path):
+def test_own_latency(web, tables, tmp_path):
     """Catches an own latency joined by the order of its lines, or a copy kept under its name."""
     _, order, accuracy, latency_ms = tables
     header, *lines = own_csv(latency_ms).splitlines()
@@ -244,7 +224,7 @@ BAD_OWN = [  # (the file's text, words of the refusal)
 
 
 @pytest.mark.parametrize(("text", "words"), BAD_OWN, ids=range(len(BAD_OWN)))
-def test_bad_own_latencies(text, words, server, tables, tmp_path, capfd):
+def test_bad_own_latencies(text, words, web, tables, tmp_path, capfd):
     """Catches an own latency that is used although it is not one, or refused without a reason."""
     path = tmp_path / "mine.csv"
     path.write_text(text, encoding="latin-1")
