@@ -46,22 +46,11 @@ PROXYLESS = -0.10  # ProxylessNAS's exponent (Cai et al. 2019; their code)
 
 # --- Strength: the searches -------------------------------------------------------------------
 
-TARGETS_MS = {  # table -> T; for titan_rtx_256, a T of HELP's Table 4
-    "surrogate": T_MS,
-    MODELLED: T_MS,
-    "1080ti_256": 25.5,
-    "titan_rtx_256": 18.0,
-    "pixel3": T_MS,
-}
+TARGETS_MS = dict.fromkeys(("surrogate", MODELLED, "1080ti_256", "titan_rtx_256", "pixel3"), T_MS)
+TARGETS_MS |= {"1080ti_256": 25.5, "titan_rtx_256": 18.0}  # 18 ms: HELP's Table 4
 SEEDS = range(20)
-SWEEP = (  # each fixes the strength of one form; that of the other follows
-    ("y", 0.03),
-    ("w", ALPHA),  # the paper's MnasNet
-    ("w", PROXYLESS),
-    ("y", Y),  # the paper's own
-    ("y", 0.14),
-    ("y", 0.20),
-)
+# Each fixes the strength of one form; that of the other follows. ALPHA and Y are the paper's.
+SWEEP = (("y", 0.03), ("w", ALPHA), ("w", PROXYLESS), ("y", Y), ("y", 0.14), ("y", 0.20))
 MNASNET_SETTING = SWEEP.index(("w", ALPHA))
 PAPER_SETTING = SWEEP.index(("y", Y))
 PAPERS = (("mnasnet", MNASNET_SETTING), ("paper", PAPER_SETTING))  # its two rewards
@@ -213,13 +202,8 @@ def apart_table(runs):
         mnasnet = ends(runs, table, "mnasnet", PAPER_SETTING)
         proposed = ends(runs, table, "proposed", PAPER_SETTING)
         paper = ends(runs, table, "paper", PAPER_SETTING)
-        differences = (
-            paper - weak_mnasnet,
-            mnasnet - weak_mnasnet,
-            paper - proposed,
-            proposed - mnasnet,
-            weak_proposed - weak_mnasnet,
-        )
+        differences = [paper - weak_mnasnet, mnasnet - weak_mnasnet, paper - proposed]
+        differences += [proposed - mnasnet, weak_proposed - weak_mnasnet]
         for column, unit in ((1, "ms"), (0, "points")):
             spreads = [spread(values[:, column]) for values in differences]
             rows.append([table, unit, *spreads])

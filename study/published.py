@@ -38,11 +38,8 @@ from controller_numpy import Reinforce
 from nas_benchmark import N_CELLS
 from nas_search import CORES, HYPERPARAMETERS, LOCKSTEP, WORKERS, random_search
 
-DATASETS = {  # as read_accuracy calls them, and as the page does
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "ImageNet16-120": "ImageNet16-120",
-}
+DATASETS = dict(cifar10="CIFAR-10", cifar100="CIFAR-100")  # names of read_accuracy: of the page
+DATASETS["ImageNet16-120"] = "ImageNet16-120"
 BUDGET_S = 12_000
 SEEDS = range(500)
 
@@ -189,11 +186,9 @@ def gains(line, reference):
 
 def results_table(lines):
     """Test accuracies, published and ours: mean ± standard deviation over the runs."""
-    searches = {
-        "random search, published": published_line("random"),
-        "random search, ours": lines[0],
-        "REINFORCE, published": published_line("REINFORCE"),
-    }
+    searches = {"random search, published": published_line("random")}
+    searches["random search, ours"] = lines[0]
+    searches["REINFORCE, published"] = published_line("REINFORCE")
     rows = []
     for name, line in (searches | compared(lines)).items():
         cells = [f"{float(line[d]):.2f} ± {float(line[f'{d}_sd']):.2f}" for d in DATASETS]

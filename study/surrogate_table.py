@@ -34,12 +34,8 @@ NARROW = dict(  # searches that end with a few networks: the hardest for a surro
 SIMPLER = (2, 3)  # edges at once
 FOLDS = 5
 TOP = 156  # 1 % of the cells
-BANDS = {
-    "below 50 %": (0.0, 0.5),
-    "50-60 %": (0.5, 0.6),
-    "60-70 %": (0.6, 0.7),
-    "70 % and more": (0.7, 1.01),
-}
+BANDS = {"below 50 %": (0.0, 0.5), "50-60 %": (0.5, 0.6), "60-70 %": (0.6, 0.7)}
+BANDS["70 % and more"] = (0.7, 1.01)
 OURS = nas_benchmark.load(nas_benchmark.SURROGATE)
 LIVE = surrogate.live_edges(CELLS)  # (15625, 6)
 CONNECTED = LIVE.any(axis=1)  # (15625,)
@@ -182,10 +178,9 @@ def models_table(measured, models, found):
 
 def errors_table(measured, accuracy):
     """Mean and mean absolute error by measured accuracy, and in the top 1 %."""
-    chosen = {
-        name: CONNECTED & (measured >= low) & (measured < high)
-        for name, (low, high) in BANDS.items()
-    }
+    chosen = {}
+    for name, (low, high) in BANDS.items():
+        chosen[name] = CONNECTED & (measured >= low) & (measured < high)
     chosen["the best 1 %"] = np.isin(np.arange(N_CELLS), np.argsort(measured)[-TOP:])
     rows = []
     for name, cells in chosen.items():
@@ -208,10 +203,9 @@ def latency_table(folder):
     for name in build_benchmark.MODELS:
         benchmark = build_benchmark.build_tables(folder, name, "cifar100")
         columns.append(np.concatenate(surrogate.latency_errors(benchmark.latency_ms)))
-    rows = [
-        [fact, f"{ms:.3f}", *(f"{column[k]:+.2f}" for column in columns)]
-        for k, (fact, ms) in enumerate(facts.items())
-    ]
+    rows = []
+    for (fact, ms), errors in zip(facts.items(), zip(*columns, strict=True), strict=True):
+        rows.append([fact, f"{ms:.3f}", *(f"{error:+.2f}" for error in errors)])
     models = [f"{name}, off by" for name in build_benchmark.MODELS]
     return markdown(["official", "ms", *models], rows)
 
