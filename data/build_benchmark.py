@@ -41,8 +41,8 @@ from command_line import (
     atomic_output,
     check_size,
     leave_signals_to_the_parent,
-    progress,
     run,
+    tracked,
 )
 from nas_benchmark import DATA, MAX_BYTES, N_CELLS, PLAIN, Benchmark, checked_column, load_plain
 
@@ -369,13 +369,10 @@ def row_and_numbers(path, dataset):
 def build_natsbench(folder, dataset):
     """The Benchmark in NATS-Bench's folder, read in parallel; UserError names a bad cell."""
     paths = [folder / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
-    start = time.perf_counter()
-    cells = []
     read = partial(row_and_numbers, dataset=dataset)
     with multiprocessing.Pool(initializer=leave_signals_to_the_parent) as pool:
-        for cell in pool.imap(read, paths, chunksize=16):
-            cells.append(cell)
-            progress(len(cells), N_CELLS, time.perf_counter() - start)
+        done = zip(pool.imap(read, paths, chunksize=16), tracked(paths), strict=True)
+        cells = [cell for cell, _ in done]
     return official(cells, "NATS-Bench", folder, dataset)
 
 
@@ -424,25 +421,20 @@ def build_nasbench201(path, dataset, force=False, trust=False):
     scalar = np.float64(0).__reduce__()[0]
     allowed = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     allowed += [np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8"))]
-    start = time.perf_counter()
     cells = []
     advice = "if you trust it to run code, add --trust"
     with as_user_error(path, "NAS-Bench-201 for torch", advice):
         with torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=not trust)
-        for index, arch in enumerate(content["meta_archs"]):
+        for index, arch in enumerate(tracked(content["meta_archs"])):
             # One cell at a time: the API copies all that it is given.
-            one = dict(
-                meta_archs=[arch],
-                arch2infos={0: content["arch2infos"].pop(index)},
-                evaluated_indexes=[0],
-            )
+            infos = {0: content["arch2infos"].pop(index)}
+            one = dict(meta_archs=[arch], arch2infos=infos, evaluated_indexes=[0])
             api = NASBench201API(one, verbose=False)
             facts = api.get_more_info(0, dataset, hp="200", is_random=False)
             latency_ms = 1000 * float(api.get_latency(0, dataset, hp="200"))
             accuracy = float(facts["test-accuracy"]) / 100
             cells.append((row_of(arch), accuracy, latency_ms))
-            progress(len(cells), len(content["meta_archs"]), time.perf_counter() - start)
     return official(cells, "NAS-Bench-201", path, dataset, sha256=sha256_of(path))
 
 
