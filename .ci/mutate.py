@@ -171,13 +171,16 @@ class Chosen:
 class Recorder(Chosen):
     """A plugin of pytest: which functions each test executes, and how long it takes.
 
-    places   {test, fixture or "import": {(file, line of the function)}}; STARTS for a process"""
+    places   {test, fixture or "import": {(file, line of the function)}}; STARTS for a process
+    seconds  {test or fixture: what it takes}
+    names    {test: its own name, and those of its fixtures}"""
 
     def __init__(self, folder):
         super().__init__()
         self.prefix = f"{folder}/"
         self.places = {"import": set()}
-        self.found = {}
+        self.seconds = {"import": 0.0}
+        self.names = {"import": ["import"]}
         self.stack = ["import"]
         sys.addaudithook(self.audit)
         sys.settrace(self.called)
@@ -195,11 +198,13 @@ class Recorder(Chosen):
     @contextlib.contextmanager
     def noting(self, name):
         """What is executed inside is noted for `name`."""
+        start = time.perf_counter()
         self.places.setdefault(name, set())
         self.stack.append(name)
         sys.settrace(self.called)  # a test may have set its own
         yield
         self.stack.pop()
+        self.seconds[name] = time.perf_counter() - start
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef):
@@ -208,19 +213,18 @@ class Recorder(Chosen):
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
-        start = time.perf_counter()
+        fixtures = [f"fixture {name}" for name in item.fixturenames]
+        self.names[item.nodeid] = [item.nodeid, *fixtures]
         with self.noting(item.nodeid):
-            result = yield
-        names = [item.nodeid, *(f"fixture {name}" for name in item.fixturenames)]
-        self.found[item.nodeid] = (time.perf_counter() - start, names)
-        return result
+            return (yield)
 
     def pytest_sessionfinish(self):
         """Write {test: (seconds, [[file, line], ...])} for the parent."""
         sys.settrace(None)
-        found = {"import": (0.0, ["import"])} | self.found
-        for test, (seconds, names) in found.items():
+        found = {}
+        for test, names in self.names.items():
             places = set().union(*(self.places.get(name, ()) for name in names))
+            seconds = sum(self.seconds.get(name, 0) for name in names)
             found[test] = (seconds, sorted(places))
         Path(f"{self.prefix}record.json").write_text(json.dumps(found))
 
