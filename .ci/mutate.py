@@ -173,14 +173,14 @@ class Recorder(Chosen):
 
     places   {test, fixture or "import": {(file, line of the function)}}; STARTS for a process
     seconds  {test or fixture: what it takes}
-    names    {test: its own name, and those of its fixtures}"""
+    parts    {test: its own name, and those of its fixtures}"""
 
     def __init__(self, folder):
         super().__init__()
         self.prefix = f"{folder}/"
         self.places = {"import": set()}
         self.seconds = {"import": 0.0}
-        self.names = {"import": ["import"]}
+        self.parts = {"import": ["import"]}
         self.stack = ["import"]
         sys.addaudithook(self.audit)
         sys.settrace(self.called)
@@ -214,7 +214,7 @@ class Recorder(Chosen):
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
         fixtures = [f"fixture {name}" for name in item.fixturenames]
-        self.names[item.nodeid] = [item.nodeid, *fixtures]
+        self.parts[item.nodeid] = [item.nodeid, *fixtures]
         with self.noting(item.nodeid):
             return (yield)
 
@@ -222,7 +222,7 @@ class Recorder(Chosen):
         """Write {test: (seconds, [[file, line], ...])} for the parent."""
         sys.settrace(None)
         found = {}
-        for test, names in self.names.items():
+        for test, names in self.parts.items():
             places = set().union(*(self.places.get(name, ()) for name in names))
             seconds = sum(self.seconds.get(name, 0) for name in names)
             found[test] = (seconds, sorted(places))
