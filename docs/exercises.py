@@ -318,11 +318,8 @@ def show_equal_strength(answers):
 def check_no_baseline(answers):
     given = dict(HYPERPARAMETERS)
     without = given | dict(baseline_decay=None)
-    verdicts = {
-        "one": ("holds", "holds"),
-        "two": ("holds", "undecided"),
-        "three": ("undecided", "opposite"),
-    }
+    verdicts = {"one": ("holds", "holds"), "two": ("holds", "undecided")}
+    verdicts["three"] = ("undecided", "opposite")
 
     def judged(hyperparameters):
         """Made-up verdicts, so that the check takes no time."""
@@ -461,16 +458,8 @@ def two_layers(cell, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
 def check_second_layer(answers):
     H = 2
     rng = np.random.default_rng(1)
-    shapes = dict(
-        Wx=(V, 4 * H),
-        Wh=(H, 4 * H),
-        b=(4 * H,),
-        Wx2=(H, 4 * H),
-        Wh2=(H, 4 * H),
-        b2=(4 * H,),
-        Wo=(H, K),
-        bo=(K,),
-    )
+    shapes = dict(Wx=(V, 4 * H), Wh=(H, 4 * H), b=(4 * H,), Wx2=(H, 4 * H), Wh2=(H, 4 * H))
+    shapes |= dict(b2=(4 * H,), Wo=(H, K), bo=(K,))
     weights = {name: rng.normal(0, 0.7, shape) for name, shape in shapes.items()}
     cell = np.array([3, 0, 4, 3, 1, 1])
     found = answers("forward_2", cell, **weights)
