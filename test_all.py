@@ -1126,8 +1126,7 @@ def test_random_search_is_uniform():
     assert chi_square == pytest.approx(15_624, abs=4 * 177)
     assert np.array_equal(rows[:300], nas_search.random_search(0, 300))
     assert not np.array_equal(rows[:300], nas_search.random_search(1, 300))
-    rng = np.random.default_rng(0)
-    assert not np.array_equal(rows[:100], rng.integers(N_CELLS, size=100))
+    assert rows[:4].tolist() == [8158, 13902, 15514, 8705]  # as in README's run
 
 
 @pytest.fixture(scope="module")
@@ -1179,9 +1178,9 @@ def test_windows_of_runs(problem):
         parts = [rows[name] for _, rows in seen]
         assert [part.shape for part in parts] == [(3, 250), (3, 250), (3, 100)]
         assert np.array_equal(np.concatenate(parts, axis=1), drawn)
-    shapes = {values.shape for values in runs.expected["proposed"].values()}
-    assert shapes == {(3, 3)}
-    assert set(runs.seconds) == {"search", "enumeration"}
+    assert {values.shape for values in runs.expected["proposed"].values()} == {(3, 3)}
+    _, _, took = next(nas_search.windows(problem, [7], 9, LIGHT))
+    assert (list(runs.seconds), took.shape) == (["search", "enumeration"], (2,))
     assert all(0 < seconds < 60 for seconds in runs.seconds.values())
     accuracy, latency_ms = runs.points()["mnasnet"]
     assert np.array_equal(accuracy, SURROGATE.accuracy[runs.rows["mnasnet"]])
