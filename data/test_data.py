@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 import re
+import subprocess
 import sys
 import time
 import zipfile
@@ -332,6 +333,15 @@ def test_what_is_typed_to_build(typed, code, words, tmp_path, capfd, monkeypatch
     refused(capfd, main, typed.split(), words, code=int(code))
     refused(capfd, main, [], "the following arguments are required: SOURCE")
     assert files_of(".") == {"folder": None}
+
+
+def test_run_as_a_script(tmp_path):
+    """Catches a script that finds the program from one folder only, or loses its exit code."""
+    command = [sys.executable, build_benchmark.__file__, "tables", "--device", "pixel9"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stderr.startswith("build_benchmark.py: error: pixel9 is not a device")
+    assert done.stderr.count("\n") == 1
+    assert done.returncode == 2
 
 
 # --- The official files: build_benchmark.py ---------------------------------------------------
