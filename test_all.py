@@ -1930,7 +1930,8 @@ def test_a_run_is_stopped(name, code, tmp_path):
     )
     while not process.stdout.readline().strip().startswith("250"):
         assert process.poll() is None
-    process.send_signal(getattr(signal, name))
+    send = os.killpg if name == "SIGINT" else os.kill  # Ctrl-C reaches the workers as well
+    send(process.pid, getattr(signal, name))
     _, error = process.communicate(timeout=20)
     with contextlib.suppress(ProcessLookupError):
         for _ in range(200):  # until the whole process group has ended
@@ -2017,12 +2018,12 @@ def test_progress(capfd, monkeypatch):
     """Catches minutes of silence where there is no terminal, a line for every window, another time
     left; on a terminal, a bar of another length, and one that stays when all is done."""
     for k in range(1, 101):
-        command_line.progress(k, 100, 0.3 * k)  # 30 s in all
+        command_line.progress(k, 100, 0.36 * k)  # 36 s in all
     lines = capfd.readouterr().err.splitlines()
-    assert lines == [f"{k}%, {0.3 * (100 - k):.0f} s left" for k in range(40, 100, 10)]
+    assert lines == [f"{k}%, {0.36 * (100 - k):.0f} s left" for k in range(30, 100, 10)]
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    command_line.progress(20, 40, 5.0)
-    assert capfd.readouterr().err == "\r" + f"[{'#' * 15:30}] 50%, 5 s left".ljust(60) + "\r"
+    command_line.progress(39, 40, 39.0)
+    assert capfd.readouterr().err == "\r" + f"[{'#' * 29:30}] 98%, 1 s left".ljust(60) + "\r"
     assert list(command_line.tracked("abc")) == ["a", "b", "c"]
     shown = capfd.readouterr().err.split("\r")
     assert [text[32:38].strip(" ],") for text in shown if "[" in text] == ["33%", "67%"]
