@@ -142,7 +142,7 @@ class Controller:
             gates[:, t] = batched_vecmat(x[:, t - 1], self.W)  # z = x W
             i, f, g, o = self._activate(gates[:, t])  # (N, H) each
             c[:, t] = f * c[:, t - 1] + i * g
-            tanh_c[:, t] = np.tanh(c[:, t])
+            np.tanh(c[:, t], out=tanh_c[:, t])
             h[:, t] = o * tanh_c[:, t]
             logits[:, t] = batched_vecmat(x[:, t, V:], self.Wo)  # logits = [h, 1] Wo
             a[:, t] = (logits[:, t] + noise[:, t]).argmax(axis=1)
