@@ -1930,8 +1930,7 @@ def test_a_run_is_stopped(name, code, tmp_path):
     )
     while not process.stdout.readline().strip().startswith("250"):
         assert process.poll() is None
-    send = os.killpg if name == "SIGINT" else os.kill  # Ctrl-C reaches the workers as well
-    send(process.pid, getattr(signal, name))
+    process.send_signal(getattr(signal, name))
     _, error = process.communicate(timeout=20)
     with contextlib.suppress(ProcessLookupError):
         for _ in range(200):  # until the whole process group has ended
