@@ -8,8 +8,8 @@ unlike ours or not; it can never be "reproduced". These are the rules; no result
                   exact if the paper's run and our n are drawn in the same way.
                       compatible     p > 0.05
                       incompatible   p <= 0.05
-                      undecided      fewer than 39 runs, for then p cannot fall to 0.05;
-                                     or not the paper's 5,000 samples
+                      undecided      fewer than 39 runs, for then p cannot fall to 0.05
+                      not comparable T is not the paper's 17 ms, or the samples not its 5,000
     a sign        the proposed reward against MnasNet's, paired by seed, or a rise against 0:
                   exact two-sided sign test, without ties.
                       holds          p <= 0.05, and most seeds are on the paper's side
@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nas_reward import PAIR, SAMPLES, WINDOW
+from nas_reward import PAIR, SAMPLES, T_MS, WINDOW
 
 LEVEL = 0.05  # of each test
 MIN_RUNS = 39  # for a value: the smallest n with 2 / (n + 1) <= LEVEL
@@ -172,10 +172,12 @@ def sign_test_p(values):
     return min(1.0, 2 * tail)
 
 
-def judge_value(paper, values, bounds, samples):
+def judge_value(paper, values, bounds, comparable):
     """(p, verdict) of a value of the paper among our runs, values (n,), see `rank_p`."""
+    if not comparable:
+        return None, "not comparable"
     p = rank_p(paper, values, bounds)
-    if len(values) < MIN_RUNS or samples != SAMPLES:
+    if len(values) < MIN_RUNS:
         return p, "undecided"
     return p, "compatible" if p > LEVEL else "incompatible"
 
@@ -188,13 +190,10 @@ def judge_sign(values):
     return p, "holds" if np.sum(values > 0) > np.sum(values < 0) else "opposite"
 
 
-def too_small(result, seeds, samples):
-    """Whether a line is undecided only because there are too few seeds or samples."""
-    if result["verdict"] != "undecided":
-        return False
-    if result["kind"] == "sign":
-        return seeds < MIN_PAIRS
-    return seeds < MIN_RUNS or samples != SAMPLES
+def too_small(result, seeds):
+    """Whether a line is undecided only because there are too few seeds."""
+    fewest = MIN_PAIRS if result["kind"] == "sign" else MIN_RUNS
+    return result["verdict"] == "undecided" and seeds < fewest
 
 
 # --- The results ------------------------------------------------------------------------------
@@ -205,18 +204,19 @@ def evaluate_claims(points, target_ms):
 
     A reward that the paper does not have gets the lines that need no number of the paper."""
     samples = next(iter(points.values()))[0].shape[1]
+    comparable = samples == SAMPLES and target_ms == T_MS
     results = []
     for claim in CLAIMS:
         measured = {name: claim.measure(*points[name], target_ms) for name in points}
         for name in points:
             if name != "random":
-                results.append(result_of_reward(claim, name, measured, samples))
+                results.append(result_of_reward(claim, name, measured, samples, comparable))
         if claim.comparison and all(name in measured for name in PAIR):
-            results += results_of_comparison(claim, measured, samples)
+            results += results_of_comparison(claim, measured, samples, comparable)
     return results
 
 
-def result_of_reward(claim, name, measured, samples):
+def result_of_reward(claim, name, measured, samples, comparable):
     """What the paper says of one reward beside what we measured, {reward: (seeds,)}."""
     values = measured[name]
     never = (values == samples) & claim.censored  # (seeds,)
@@ -225,7 +225,7 @@ def result_of_reward(claim, name, measured, samples):
     if claim.rises:
         judged = judge_sign(values)
     elif paper is not None:
-        judged = judge_value(paper, values, bounds, samples)
+        judged = judge_value(paper, values, bounds, comparable)
     else:
         judged = None, "no claim"
     return result(
@@ -241,7 +241,7 @@ def result_of_reward(claim, name, measured, samples):
     )
 
 
-def results_of_comparison(claim, measured, samples):
+def results_of_comparison(claim, measured, samples, comparable):
     """The proposed reward against MnasNet's, paired by seed: the sign and, if any, the size.
 
     `bounds` says of each difference whether it is a bound: 1 at least, -1 at most, 0 neither."""
@@ -269,7 +269,7 @@ def results_of_comparison(claim, measured, samples):
     results = [compared(says, "sign", None, judge_sign(differences))]
     if claim.size:
         paper = claim.sign * (claim.paper["proposed"] - claim.paper["mnasnet"])
-        judged = judge_value(paper, differences, bounds, samples)
+        judged = judge_value(paper, differences, bounds, comparable)
         results.append(compared(claim.size, "value", paper, judged))
     return results
 

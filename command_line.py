@@ -7,12 +7,17 @@ as_user_error(path, kind, advice)      with: whatever a damaged file raises beco
 atomic_output(folder)                  with: files appear in `folder` together, at the end
 leave_signals_to_the_parent()          what a worker process does first"""
 
+import sys
+
+if sys.version_info < (3, 10):  # before anything that an older Python cannot read
+    sys.exit(f"Python 3.10 or newer is needed, and this is {sys.version.split()[0]}")
+
 import argparse
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -22,6 +27,11 @@ from pathlib import Path
 STOPS = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")]
 UNFINISHED = ".unfinished-"  # begins the name of a folder that a run is writing to
 A_DAY = 86_400  # seconds
+
+
+for package in ("numpy", "matplotlib"):
+    if importlib.util.find_spec(package) is None:
+        sys.exit(f"{package} is missing: pip install -r requirements.txt")
 
 
 class UserError(ValueError):
@@ -144,6 +154,8 @@ def as_user_error(path, kind, advice):
     For a damaged file can raise nearly anything."""
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         if isinstance(error, OSError) and error.strerror:
@@ -152,10 +164,31 @@ def as_user_error(path, kind, advice):
         raise UserError(f"{path}: not a {kind} ({first_line}); {advice}") from None
 
 
-def check_size(path, most_bytes):
-    """`path`, or ValueError unless it is a file, for a pipe can wait for ever, and that small."""
+FORMATS = {  # how files begin
+    b"\x1f\x8b": "a gzip file: unpack it",
+    b"BZh": "a bzip2 file: unpack it",
+    b"PK": "a zip archive, as .pt, .npz and .xlsx are",
+    b"\x80": "a pickle",
+    b"\x93NUMPY": "a NumPy file",
+    b"\x89HDF": "an HDF5 file",
+    b"PAR1": "a Parquet file",
+    b"\xff\xfe": "text in UTF-16: save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16: save it as UTF-8",
+    b"{": "JSON",
+}
+
+
+def check_file(path, most_bytes, begins=b""):
+    """`path`, or ValueError unless it is a file, for a pipe can wait for ever, and that small.
+
+    Nor may it begin as one of FORMATS does, unless that is how it `begins`."""
     if not Path(path).is_file():
         raise ValueError("it is not a file, or not there")
+    with open(path, "rb") as file:
+        found = file.read(8)
+    for known, name in FORMATS.items():
+        if found.startswith(known) and known != begins:
+            raise ValueError(f"it is {name}")
     if os.path.getsize(path) > most_bytes:
         raise ValueError(f"it has more than {most_bytes:,} bytes")
     return path

@@ -43,9 +43,9 @@ REINFORCE: Williams 1992. Adam: Kingma and Ba 2015. Left out: speed."""
 
 import sys
 
+import command_line  # first: is Python new enough?  # isort: skip
 import numpy as np
 
-import command_line
 import nas_benchmark
 from nas_benchmark import OPERATIONS, SHORT, cell_to_row
 from nas_reward import T_MS, latency_reward, proposed

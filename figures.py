@@ -28,6 +28,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from claims import range_95, window_means
+from command_line import UserError
 from nas_benchmark import N_CELLS
 from nas_reward import (
     PAIR,
@@ -39,6 +40,7 @@ from nas_reward import (
     mnasnet_slope,
     proposed,
     proposed_slope,
+    reward_table,
 )
 from nas_search import HYPERPARAMETERS, policies
 
@@ -152,11 +154,21 @@ def curve_ms(target_ms):
     return np.linspace(target_ms / 17, 30 / 17 * target_ms, 500)
 
 
+def along(reward, accuracy, ms, target_ms):
+    """R (n,) along a curve; NaN, which is not drawn, if a reward of one's own fails off the cells.
+
+    Problem has found it good for the cells."""
+    try:
+        return reward_table("", reward, accuracy, ms, target_ms)
+    except UserError:
+        return np.full(ms.shape, np.nan)
+
+
 def slope(reward, accuracy, ms, target_ms):
     """dR/dLAT per ms along a curve (n,): the formula, or differences if we have none."""
     if reward in SLOPES:
         return SLOPES[reward](accuracy, ms, target_ms)
-    return np.gradient(reward(accuracy, ms, target_ms), ms)
+    return np.gradient(along(reward, accuracy, ms, target_ms), ms)
 
 
 def fig2(path, rewards, target_ms=T_MS):
@@ -171,7 +183,7 @@ def fig2(path, rewards, target_ms=T_MS):
         right_axes = [axes.twinx() for axes in panels]
         for axes, right, name in zip(panels, right_axes, rewards, strict=True):
             reward = rewards[name]
-            f = reward(accuracy, ms, target_ms)
+            f = along(reward, accuracy, ms, target_ms)
             df = slope(reward, accuracy, ms, target_ms)
             axes.plot(ms, f, color=colours[name])
             right.plot(ms, df, ":", color=colours[name])
@@ -216,9 +228,10 @@ def fig3(path, rewards, target_ms=T_MS):
     title = "Fig. 3: the rewards against latency, at accuracy 50 %"
     with picture(path, title, margins=dict(right=0.84)) as [[axes]]:
         for name, reward in rewards.items():
-            R = reward(accuracy, ms, target_ms)
+            R = along(reward, accuracy, ms, target_ms)
             axes.plot(ms, R, color=colours[name])
-            ends[name] = R[-1]
+            if np.isfinite(R[-1]):
+                ends[name] = R[-1]
         axes.set(xlabel="latency (ms)", ylabel="reward", xlim=(0, ms[-1]))
         label_ends(axes, ms[-1], ends, colours)
         mark_target_upright(axes, target_ms)
@@ -526,12 +539,13 @@ def label_level(axes, level, at, colour):
 
 
 def reward_on_grid(problem, name):
-    """What a reward pays over the landscape: ms (120,), percent (120,), R (percent, ms)."""
+    """R over the landscape: ms (120,), percent (120,), R (percent, ms); NaN as in `along`."""
     (left, right), (low, high) = limits(problem.benchmark)
     ms = np.linspace(left, right, 120)
     percent = np.linspace(low, min(high, 100), 120)
     all_ms, all_percent = np.meshgrid(ms, percent)
-    R = problem.rewards[name](all_percent.ravel() / 100, all_ms.ravel(), problem.target_ms)
+    reward = problem.rewards[name]
+    R = along(reward, all_percent.ravel() / 100, all_ms.ravel(), problem.target_ms)
     return ms, percent, R.reshape(all_ms.shape)
 
 

@@ -38,9 +38,10 @@ them as given."""
 import math
 import sys
 
+import command_line  # noqa: F401  # first: is Python new enough?  # isort: skip
 import numpy as np
 
-import command_line
+from command_line import Parser, UserError, run
 
 # What the paper fixes
 T_MS = 17.0  # target latency, ms
@@ -144,7 +145,7 @@ def as_target(target_ms, log_base=False):
     if not 0 < target_ms < math.inf:
         raise ValueError(f"the target latency must be a positive number of ms, not {target_ms}")
     if log_base and target_ms <= 1:
-        raise ValueError("Eq. 4 takes log_T and needs T > 1: give milliseconds, not seconds")
+        raise UserError("Eq. 4 takes log_T and needs T > 1: give milliseconds, not seconds")
     return target_ms
 
 
@@ -322,9 +323,63 @@ REWARDS = {  # for --rewards
 }
 
 
+# --- A reward of your own ---------------------------------------------------------------------
+
+
+def reward_called(name):
+    """The reward of REWARDS with this name, or UserError."""
+    if name not in REWARDS:
+        raise UserError(f"no reward is called {name!r}, only {', '.join(REWARDS)}")
+    return REWARDS[name]
+
+
+RESERVED = ("random", "best_under_T", "of all cells")  # the report's own rows
+MAX_R = 1e9  # beyond, the squares in Adam leave the range of float32
+
+
+def reward_table(name, reward, accuracy, latency_ms, target_ms):
+    """R (n,) of n cells by any reward(accuracy (n,), latency_ms (n,), target_ms).
+
+    The reward is given copies, so that it cannot change the benchmark. Raises UserError, with its
+    name, unless it returns n finite real numbers; integers and booleans are numbers as well."""
+    if name in RESERVED:
+        raise UserError(f"a reward cannot be called {name!r}, as the report has a row of that name")
+    try:
+        with np.errstate(all="ignore"):  # what np.where does not choose may be anything
+            R = reward(accuracy.copy(), latency_ms.copy(), target_ms)
+        return as_rewards(R, accuracy, latency_ms)
+    except UserError as error:
+        raise UserError(f"reward {name!r}: {error}") from None
+    except Exception as error:
+        arrays = f"it is given arrays of {len(accuracy):,} cells: np.where in place of if"
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"reward {name!r} fails ({reason}); {arrays}") from None
+
+
+def as_rewards(R, accuracy, latency_ms):
+    """What a reward returned as floats (n,), or UserError."""
+    numbers = np.asarray(R)
+    must = f"it must return {len(accuracy):,} finite numbers"
+    if R is None:
+        raise UserError(f"{must}, not None; is there a `return`?")
+    if isinstance(R, np.ma.MaskedArray):
+        raise UserError(f"{must}, not a masked array; return R.filled(0)")
+    if numbers.dtype.kind not in "biuf":
+        raise UserError(f"{must}, not {numbers.dtype}")
+    if numbers.shape != accuracy.shape:
+        raise UserError(f"{must}, an array of shape {accuracy.shape}, not {numbers.shape}")
+    numbers = numbers.astype(float)
+    good = np.abs(numbers) <= MAX_R  # NaN is not
+    if not good.all():
+        row = int(np.argmin(good))
+        cell = f"row {row} ({accuracy[row]:.2%}, {latency_ms[row]:.2f} ms)"
+        raise UserError(f"{must}, up to {MAX_R:g}; R of {cell} is {numbers[row]:g}")
+    return numbers
+
+
 def main(argv):
     """The command: prints Table 1 and what the text says. Raises UserError."""
-    command_line.Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
+    Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
     print("Table 1: rewards as printed in the paper, beside the formula (T = 17 ms)\n")
     print(table_1_report())
     print("\nWhat the text says of the rewards (T = 17 ms)\n")
@@ -332,4 +387,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, sys.argv[1:]))
+    sys.exit(run(main, sys.argv[1:]))

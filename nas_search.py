@@ -23,7 +23,7 @@ import numpy as np
 from command_line import UserError, leave_signals_to_the_parent
 from controller_numpy import Reinforce
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
-from nas_reward import REWARDS, SAMPLES, WINDOW
+from nas_reward import SAMPLES, WINDOW, mnasnet, reward_called, reward_table
 
 CORES = os.cpu_count()
 if hasattr(os, "sched_getaffinity"):  # where it exists: the cores that we may use
@@ -43,22 +43,30 @@ class Problem:
     """A benchmark, a target T, and what each reward pays for each cell.
 
     rewards         names of nas_reward.REWARDS, or a dict {name: function} of your own, where
-                    function(accuracy (n,), latency_ms (n,), target_ms) returns R (n,)
+                    function(accuracy (n,), latency_ms (n,), target_ms) returns R (n,). R should
+                    lie in about 0..1, because the entropy weight is in units of R
 
     under           (15625,) booleans: LAT <= T
-    reward_tables   {reward: (15625,)}: R of every cell, by row, in the order of `rewards`"""
+    reward_tables   {reward: (15625,)}: R of every cell, by row, in the order of `rewards`
+
+    Raises UserError for a reward that `nas_reward.reward_table` refuses."""
 
     def __init__(self, benchmark, rewards, target_ms):
         if not isinstance(rewards, dict):
-            rewards = {name: REWARDS[name] for name in rewards}
+            rewards = {name: reward_called(name) for name in rewards}
         self.rewards = rewards
         self.benchmark = benchmark
         self.target_ms = target_ms
         self.under = benchmark.latency_ms <= target_ms
         self.reward_tables = {
-            name: reward(benchmark.accuracy, benchmark.latency_ms, target_ms)
+            name: reward_table(name, reward, benchmark.accuracy, benchmark.latency_ms, target_ms)
             for name, reward in rewards.items()
         }
+
+    def spread(self, name):
+        """The standard deviation of R over all cells, in units of that of MnasNet's reward."""
+        usual = mnasnet(self.benchmark.accuracy, self.benchmark.latency_ms, self.target_ms)
+        return float(self.reward_tables[name].std() / max(usual.std(), 1e-12))
 
     def __getstate__(self):
         """What a worker process is sent: all but the functions, for a lambda cannot be sent."""

@@ -23,6 +23,7 @@ import platform
 import sys
 import time
 
+import command_line  # noqa: F401  # first: is Python new enough?  # isort: skip
 import numpy as np
 
 import nas_benchmark
@@ -56,6 +57,7 @@ def experiment(argv):
 
         claims = evaluate_claims(runs.points(), problem.target_ms)
         print_claims(claims, args.seeds, args.samples)
+        print_what_the_target_forbids(problem)
         print_best_found(runs)
 
         with timed(wall_s, "figures"):
@@ -157,9 +159,8 @@ def target_of(args, benchmark):
     target_ms = args.target_ms
     if args.target_quantile is not None:
         target_ms = float(np.quantile(benchmark.latency_ms, args.target_quantile))
-    if not 1 < target_ms <= MAX_MS:
-        limits = f"above 1 ms, as it is Eq. 4's base, and at most {MAX_MS:,.0f} ms"
-        raise UserError(f"T must be {limits}, not {target_ms:g} ms")
+    if not 0 < target_ms <= MAX_MS:
+        raise UserError(f"T must be above 0 and at most {MAX_MS:,.0f} ms, not {target_ms:g} ms")
     return target_ms
 
 
@@ -187,6 +188,11 @@ def print_rewards():
 def print_optima(problem):
     heading(f"Optimum: the best of all cells, by each reward, on {problem.benchmark.name}")
     print_cells(problem.optima())
+    for name in problem.reward_tables:
+        spread = problem.spread(name)
+        if not 1 / 100 < spread < 100:
+            says = f"R of {name} varies {spread:.3g} times as much as MnasNet's reward"
+            print(f"  careful: {says}, and the entropy weight is in units of R")
 
 
 def print_cells(cells):
@@ -242,13 +248,26 @@ def print_claims(results, seeds, samples):
         if e["median"] is not None:
             ours = f"{e['censoring']} {e['median']:,.4g}".strip()
             spread = "[{:,.4g}, {:,.4g}]".format(*range_95(e["per_seed"]))
-        verdict = "" if too_small(e, seeds, samples) else e["verdict"]
+        verdict = e["verdict"]
+        if verdict == "not comparable" or too_small(e, seeds):
+            verdict = ""
         columns = f"{paper:>6} {ours:>9} {spread:>15} {p:>6} {random:>6}"
         print(f"  {e['text']:37} {columns}  {verdict}".rstrip())
     print(f"  ours: the median; a search that never settles counts as {samples:,}, and so >=")
-    if any(too_small(e, seeds, samples) for e in results):
-        print("  no verdict where this run is too small for one: a number takes")
+    if any(e["verdict"] == "not comparable" or too_small(e, seeds) for e in results):
+        print(f"  no verdict where there cannot be one: a number takes T = {T_MS:g} ms and")
         print(f"  {MIN_RUNS} seeds of {SAMPLES:,} networks, a direction {MIN_PAIRS} seeds")
+
+
+def print_what_the_target_forbids(problem):
+    """Say so if T forbids nearly nothing, or nearly everything: the claims are about neither."""
+    share = problem.under.mean()
+    if not 0.02 <= share <= 0.98:
+        nearly = "everything" if share < 0.5 else "nothing"
+        print(
+            f"  careful: {share:.1%} of all cells are under T = {problem.target_ms:g} ms, so that T"
+        )
+        print(f"  forbids nearly {nearly}; --target-quantile 0.75 chooses another T")
 
 
 def print_best_found(runs):

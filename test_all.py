@@ -298,6 +298,74 @@ def test_rewards_refuse_wrong_units(call, words):
         eval(call, vars(nas_reward) | dict(nan=math.nan, inf=math.inf))
 
 
+OWN_REWARDS = """
+accuracy * (latency_ms / target_ms) ** -0.07 | taken
+accuracy > 0.7 | taken
+(accuracy > 0.7).astype(int) | taken
+np.float16(accuracy) | taken
+-accuracy | taken
+[a - max(l - target_ms, 0) for a, l in zip(accuracy, latency_ms)] | taken
+np.where(latency_ms < target_ms, np.log(target_ms - latency_ms), 0) | taken
+accuracy.__imul__(2) | taken
+np.divide(latency_ms, target_ms, out=latency_ms) | taken
+np.log(target_ms - latency_ms)                 | R of row 62 (62.20%, 18.61 ms) is nan
+accuracy / (latency_ms > 9)                    | R of row 31 (58.31%, 8.89 ms) is inf
+np.where(latency_ms > target_ms, -np.inf, 0)   | is -inf
+np.where(np.arange(15625) == 77, np.nan, 0.5)  | R of row 77
+1e25 * accuracy                                | up to 1e+09; R of row 0 (1.00%
+None                                           | not None; is there a `return`?
+0.5                                            | an array of shape (15625,), not ()
+accuracy.mean()                                | not ()
+accuracy[:, None]                              | not (15625, 1)
+accuracy[1:]                                   | not (15624,)
+np.append(accuracy, 1)                         | not (15626,)
+np.ma.masked_less(accuracy, 0.5)               | masked array; return R.filled(0)
+(target_ms - latency_ms + 0j) ** 0.1           | finite numbers, not complex128
+accuracy.astype(str)                           | finite numbers, not <U
+[None] * 15625                                 | finite numbers, not object
+accuracy if latency_ms <= target_ms else 0.0   | ambiguous
+max(accuracy - latency_ms, 0)                  | np.where in place of if
+math.log(latency_ms)                           | fails (TypeError:
+acuracy                                        | fails (NameError: name 'acuracy'
+proposed(100 * accuracy, latency_ms)           | accuracy must lie in 0..1
+proposed(accuracy, latency_ms, target_ms / 17) | Eq. 4 takes log_T and needs T > 1
+"""
+
+
+@pytest.mark.parametrize(("code", "refusal"), cases(OWN_REWARDS))
+def test_a_reward_of_your_own(code, refusal):
+    """Catches a reward that changes the benchmark, or is searched although it is not 15,625 finite
+    real numbers; a refusal of one that is; warnings about what np.where does not choose."""
+    reward = eval(f"lambda accuracy, latency_ms, target_ms: {code}", vars(nas_reward))
+    before = [column.copy() for column in COLUMNS]
+    expected = pytest.raises(command_line.UserError, match=f"^reward 'mine'.*{re.escape(refusal)}")
+    with warnings.catch_warnings(), expected if refusal != "taken" else contextlib.nullcontext():
+        warnings.simplefilter("error")
+        R = Problem(SURROGATE, {"mine": reward}, 17.0).reward_tables["mine"]
+    if refusal == "taken":
+        with np.errstate(all="ignore"):
+            again = reward(*(column.copy() for column in COLUMNS), 17.0)
+        assert np.array_equal(R, np.array(again, float))
+    assert np.array_equal(COLUMNS, before)
+
+
+def test_rewards_that_cannot_be_called():
+    """Catches a reward whose name hides a row of the report, is unknown, or takes other arguments;
+    Eq. 4 at T = 1, or MnasNet's reward refused there."""
+    for name in ("random", "best_under_T", "of all cells"):
+        with pytest.raises(command_line.UserError, match=f"cannot be called '{name}'"):
+            Problem(SURROGATE, {name: mnasnet}, 17.0)
+    with pytest.raises(
+        command_line.UserError, match="no reward is called 'mnasnt', only mnasnet, "
+    ):
+        Problem(SURROGATE, ["mnasnt"], 17.0)
+    with pytest.raises(command_line.UserError, match=r"'mine' fails \(TypeError: .*3 were given"):
+        Problem(SURROGATE, {"mine": lambda accuracy, latency_ms: accuracy}, 17.0)
+    with pytest.raises(command_line.UserError, match=r"reward 'proposed': Eq\. 4 takes"):
+        Problem(SURROGATE, ["mnasnet", "proposed"], 1.0)
+    assert Problem(SURROGATE, ["mnasnet", "tunas"], 1.0).under.sum() == 0
+
+
 # --- II. The controller on the board: controller_plain.py -------------------------------------
 
 SETTINGS = dict(hidden=16, learning_rate=1e-2, entropy_weight=0.01, baseline_decay=0.9)
@@ -861,14 +929,14 @@ def test_rank_p_by_hand():
 
 
 def test_values_are_judged():
-    """Catches a verdict on fewer runs than can decide, or beside shorter runs than the paper's."""
+    """Catches a verdict on fewer runs than can decide, or beside runs unlike the paper's."""
     runs = np.arange(1.0, 40.0)  # 39: the fewest
     exact = np.zeros(39)
-    assert claims.judge_value(0, runs, exact, 5000) == (0.05, "incompatible")
-    assert claims.judge_value(1, runs, exact, 5000) == (0.1, "compatible")
-    assert claims.judge_value(0, runs, -exact - 1, 5000) == (1, "compatible")
-    assert claims.judge_value(0, runs[1:], exact[1:], 5000)[1] == "undecided"
-    assert claims.judge_value(0, runs, exact, 4999)[1] == "undecided"
+    assert claims.judge_value(0, runs, exact, True) == (0.05, "incompatible")
+    assert claims.judge_value(1, runs, exact, True) == (0.1, "compatible")
+    assert claims.judge_value(0, runs, -exact - 1, True) == (1, "compatible")
+    assert claims.judge_value(0, runs[1:], exact[1:], True)[1] == "undecided"
+    assert claims.judge_value(0, runs, exact, False) == (None, "not comparable")
 
 
 @pytest.fixture(scope="module")
@@ -891,12 +959,26 @@ def test_one_of_our_own_runs_in_the_papers_place(own_runs, n):
         chosen = rng.permutation(values)[: n + 1]
         for k in range(n + 1):
             others = np.delete(chosen, k)
-            _, verdict = claims.judge_value(chosen[k], others, np.zeros(n), 5000)
+            _, verdict = claims.judge_value(chosen[k], others, np.zeros(n), True)
             verdicts.append(verdict)
     share = verdicts.count("incompatible") / len(verdicts)
     assert share <= 0.05
     assert share > 0.04  # no slack: 2 of 41, 4 of 81
     assert verdicts.count("compatible") == (1 - share) * len(verdicts)
+
+
+def test_runs_unlike_the_papers():
+    """Catches a number of the paper that is judged at another T, or beside searches of another
+    length: it has neither p nor verdict there, and the signs have both."""
+    rng = np.random.default_rng(0)
+    for samples, target_ms, alike in ((5000, 17.0, 1), (5000, 16.9, 0), (4999, 17.0, 0)):
+        columns = rng.uniform(0.4, 0.8, (40, samples)), rng.uniform(9, 20, (40, samples))
+        points = dict(mnasnet=columns, proposed=columns)
+        judged = [e for e in claims.evaluate_claims(points, target_ms) if e["paper"] is not None]
+        assert len(judged) == 11
+        assert all((e["verdict"] == "not comparable") == (e["p"] is None) for e in judged)
+        found = {e["verdict"] == "not comparable" for e in judged if e["reward"]}
+        assert found == {not alike}
 
 
 def test_sign_test_by_hand():
@@ -1473,11 +1555,10 @@ def test_claims_as_printed(results):
             ours = f"{e['censoring']} {e['median']:,.4g}"
             spread = "[{:,.4g}, {:,.4g}]".format(*claims.range_95(e["per_seed"]))
         random = "" if e["random"] is None else f"{e['random']:,.4g}"
-        too_few = e["kind"] == "value" and e["verdict"] == "undecided"
-        verdict = "" if too_few else e["verdict"]
+        verdict = "" if e["verdict"] == "not comparable" else e["verdict"]
         words = f"{e['text']} {paper} {ours} {spread} {p} {random} {verdict}".split()
         assert line.split() == words
-    excuse = "  no verdict where this run is too small for one: a number takes"
+    excuse = "  no verdict where there cannot be one: a number takes T = 17 ms and"
     sizes = "  39 seeds of 5,000 networks, a direction 6 seeds"
     assert lines[-2:] == [excuse, sizes]
 
@@ -1500,14 +1581,31 @@ def test_claims_of_a_large_run_as_printed(capsys):
     assert re.search(r" +- +- +not testable\n", capsys.readouterr().out)
 
 
+def test_runs_that_say_little(capsys):
+    """Catches a T that forbids nothing, or everything, without a word; a reward in whose units the
+    entropy weight means something else."""
+    for target_ms, words in ((8.9, "2.0% of"), (9, ""), (21.7, ""), (22, "98.1% of")):
+        run_experiment.print_what_the_target_forbids(Problem(SURROGATE, ["mnasnet"], target_ms))
+        printed = capsys.readouterr().out
+        assert bool(words) == ("careful: " in printed)
+        assert words in printed
+        assert ("everything" if target_ms < 15 else "nothing") in printed or not words
+    scales = {}
+    for k in (150, 99, 0.02, 0.009):
+        scales[f"{k:g} R"] = lambda *columns, k=k: k * mnasnet(*columns)
+    run_experiment.print_optima(Problem(SURROGATE, scales, 17.0))
+    told = [line for line in capsys.readouterr().out.splitlines() if "careful" in line]
+    assert [line.split(" varies ")[0] for line in told] == [
+        f"  careful: R of {name}" for name in ("150 R", "0.009 R")
+    ]
+
+
 def test_runs_too_small_for_a_verdict():
     """Catches "undecided" printed of a run that could decide nothing, or hidden where it could."""
-    too_small = [(38, 5000, "value"), (39, 4999, "value"), (5, 5000, "sign")]
-    for seeds, samples, kind in [*too_small, (39, 5000, "value"), (6, 250, "sign")]:
+    for seeds, kind, small in ((38, "value", 1), (39, "value", 0), (5, "sign", 1), (6, "sign", 0)):
         result = dict(kind=kind, verdict="undecided")
-        left_out = (seeds, samples, kind) in too_small
-        assert claims.too_small(result, seeds, samples) == left_out
-        assert not claims.too_small(result | {"verdict": "not testable"}, seeds, samples)
+        assert claims.too_small(result, seeds) == small
+        assert not claims.too_small(result | {"verdict": "not testable"}, seeds)
 
 
 def test_summary(results):
@@ -1702,6 +1800,21 @@ def described(figure):
             paths = np.concatenate([path.vertices for path in group.get_paths()])
             lines.append(f"  group {style}: {short(values, *paths.T)}")
     return lines
+
+
+def test_pictures_of_rewards_of_your_own(tmp_path):
+    """Catches a search whose pictures fail at the end: a reward that is good for the cells only,
+    one of booleans, one that returns a list."""
+    rewards = {
+        "cells only": lambda accuracy, latency_ms, target_ms: np.arange(15625) / 15625,
+        "booleans": lambda accuracy, latency_ms, target_ms: latency_ms <= target_ms,
+        "a list": lambda accuracy, latency_ms, target_ms: list(accuracy),
+    }
+    runs = run_searches(Problem(SURROGATE, rewards, 17.0), [0], samples=250, workers=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures.write_figures(tmp_path, runs, claims.evaluate_claims(runs.points(), 17.0))
+    assert len(os.listdir(tmp_path)) == 6
 
 
 def test_pictures_are_as_they_were(pictures):
@@ -2061,8 +2174,9 @@ TYPED = """
 --first-seed 1000000001              | at most 1,000,000,000
 --workers 0                          | --workers: must be at least 1
 --workers 1025                       | at most 1,024
---target-ms 1                        | above 1 ms
---target-ms nan                      | above 1 ms
+--target-ms 1                        | reward 'proposed': Eq. 4 takes log_T and needs T > 1
+--target-ms 0                        | T must be above 0 and at most 1,000,000 ms, not 0 ms
+--target-ms nan                      | T must be above 0
 --target-ms inf                      | at most 1,000,000 ms
 --target-ms 1000000.1                | at most 1,000,000 ms
 --target-ms 17ms                     | invalid float value: '17ms'
@@ -2113,7 +2227,24 @@ def test_places_on_a_disk(typed, code, words, room, capfd):
     told(capfd, [*SMALL, *typed.split(" ")], words, code=int(code))
 
 
-# A search space of 8 cells, whose benchmark files are small; nas_benchmark.N_CELLS is set to it.
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ("sys.version_info = (3, 9)", "Python 3.10 or newer is needed, and this is "),
+        ("sys.modules['numpy'] = None", "numpy is missing: pip install -r requirements.txt"),
+    ],
+)
+@pytest.mark.parametrize("program", ["run_experiment", "nas_reward", "controller_plain"])
+def test_a_python_that_will_not_do(before, words, program):
+    """Catches a traceback from the first line that an old Python cannot read."""
+    command = [sys.executable, "-c", f"import sys; {before}; import {program}"]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    assert done.stderr.startswith(words)
+    assert done.stderr.count("\n") == 1
+    assert done.returncode == 1
+
+
+# A search space of 8 cells, whose benchmark files are small; `small_space` makes it.
 FACTS = dict.fromkeys(nas_benchmark.PROVENANCE, "x") | {"sha256": {"a": "b"}, "epochs": 200}
 EIGHT = dict(accuracy=[0.5] * 8, latency_ms=[9] * 8, provenance=FACTS)
 
@@ -2198,10 +2329,17 @@ BAD_FILES = [  # (content, words of the refusal)
 ]
 
 
+def small_space(monkeypatch, cells):
+    """A search space of so many cells, all connected, in no order."""
+    monkeypatch.setattr(nas_benchmark, "N_CELLS", cells)
+    monkeypatch.setattr(nas_benchmark, "CONNECTED", np.ones(cells, bool))
+    monkeypatch.setattr(nas_benchmark, "check_order", lambda *columns: None)
+
+
 @pytest.fixture
 def eight_cells(room, monkeypatch):
     """The room, and a search space of 8 cells."""
-    monkeypatch.setattr(nas_benchmark, "N_CELLS", 8)
+    small_space(monkeypatch, 8)
 
 
 @pytest.mark.parametrize(("content", "words"), BAD_FILES, ids=range(len(BAD_FILES)))
@@ -2277,10 +2415,11 @@ def test_any_file_is_a_benchmark_or_refused(contents, eight_cells):
 
 def test_odd_benchmarks_that_are_good(room, capfd):
     """Catches a warning or a traceback in a figure whose cells are all alike, or far from T."""
-    spread = np.where(np.arange(N_CELLS) % 2 == 1, 1e-4, np.linspace(1.0, 1e6, N_CELLS))  # ms
-    alike = dict(latency_ms=[17.0] * N_CELLS, accuracy=[5e-324] * N_CELLS)
+    more = nas_benchmark.CONVOLUTIONS  # and so slower
+    spread = np.where(np.arange(N_CELLS) % 2 == 1, 1e-4, 1 + more * (1e6 - 1) / 6)  # ms
+    alike = dict(latency_ms=17.0 - 1e-9 * (6 - more), accuracy=[5e-324] * N_CELLS)
     options = ["--benchmark", "odd.pkl", "--out", "new", "--seeds", "1", "--samples", "251"]
-    for columns, target_ms in ((alike, "1000000"), ({"latency_ms": spread}, "1.0000000000000002")):
+    for columns, target_ms in ((alike, "1000000"), ({"latency_ms": spread}, "1.001")):
         nas_benchmark.save(benchmark_of(**columns), Path("odd.pkl"))
         with warnings.catch_warnings():
             warnings.simplefilter("error")

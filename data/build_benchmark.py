@@ -17,9 +17,11 @@ in ms, batch 256. Both libraries default to 12 epochs, one random trial and seco
 import bz2
 import csv
 import hashlib
+import math
 import multiprocessing
 import os
 import pickle
+import re
 import struct
 import sys
 import time
@@ -30,6 +32,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
 
+import command_line  # noqa: F401  # first: is Python new enough?  # isort: skip
 import numpy as np
 import surrogate
 
@@ -39,12 +42,13 @@ from command_line import (
     UserError,
     as_user_error,
     atomic_output,
-    check_size,
+    check_file,
     leave_signals_to_the_parent,
     run,
     tracked,
 )
 from nas_benchmark import DATA, MAX_BYTES, N_CELLS, PLAIN, Benchmark, checked_column, load_plain
+from nas_reward import T_MS
 
 # dataset -> how the public CSV begins the name of its column
 DATASETS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "ImageNet16-120": "ImageNet"}
@@ -153,7 +157,7 @@ def read_latency(path):
     """Latency (15625,) in ms by NAS-Bench-201 index: the zip that torch.save makes of a list."""
     with (
         as_user_error(path, "latency of all cells", "fetch it again"),
-        zipfile.ZipFile(check_size(path, MAX_BYTES)) as file,
+        zipfile.ZipFile(check_file(path, MAX_BYTES, b"PK")) as file,
     ):
         (name,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
         with file.open(name) as member:
@@ -177,7 +181,7 @@ def build_tables(folder, device, dataset):
     own = own_latency(device) if isinstance(device, Path) else None
     rows, accuracy = measured_accuracy(folder, dataset)
     latency_ms, facts = own or latency_of(device, folder, rows)
-    name = device.stem if own else device
+    name = device.stem[:40] if own else device
     facts = provenance(
         name=f"{dataset} accuracy, {name} latency",
         dataset=dataset,
@@ -222,23 +226,35 @@ def latency_of(device, folder, rows):
     return by_row(rows, read_latency(path)), facts
 
 
+# --- Your own latency -------------------------------------------------------------------------
+
 MAX_OWN = 10_000_000  # bytes; a usual one has 2 MB
 OWN_KIND = "latency of all cells"
 OWN_ADVICE = "write a header line, then each of the 15,625 architecture strings and its ms"
+MILLISECONDS = {"ms", "msec", "msecs", "millisecond", "milliseconds"}
+UNITS = {  # words in the header of a column that is not in ms: what to do
+    "fps hz ips qps throughput per": "write 1000 / value",
+    "s sec secs second seconds": "multiply by 1,000",
+    "us usec usecs µs μs microsecond microseconds": "divide by 1,000",
+    "ns nsec nsecs nanosecond nanoseconds": "divide by 1,000,000",
+    "flops mflops gflops macs params acc accuracy mj energy": "give the latency",
+}
+FAILED = {"", "none", "null", "na", "n/a", "failed", "fail", "error"}
 
 
 def own_latency(path):
     """What `latency_of` returns, from the user's own CSV: a header, then each cell's string and
-    ms, in any order."""
-    ms = {}  # by row
+    ms, in any order. Cells that failed or are not there take the latency of an equal network."""
+    ms = {}  # by row; NaN for a cell that failed
     with (
         as_user_error(path, OWN_KIND, OWN_ADVICE),
-        open(check_size(path, MAX_OWN), newline="", encoding="utf-8") as file,
+        open(check_file(path, MAX_OWN), newline="", encoding="utf-8-sig") as file,
     ):
         lines = csv.reader(file)
         header = next(lines, [])
         if len(header) != 2 or "~" in header[0]:
             raise ValueError("line 1 is not a header of two columns")
+        check_unit(header[1])
         for line in filter(None, lines):
             try:
                 row, value = own_line(line)
@@ -247,32 +263,71 @@ def own_latency(path):
             except ValueError as error:
                 raise ValueError(f"line {lines.line_num}: {error}") from None
             ms[row] = value
-        missing = [row for row in range(N_CELLS) if row not in ms]
-        if missing:
-            first = nas_benchmark.cell_to_string(nas_benchmark.CELLS[missing[0]])
-            raise ValueError(f"{len(missing):,} cells are missing, for example {first}")
-    return np.array([ms[row] for row in range(N_CELLS)]), dict(
+        latency_ms, told = completed(ms)
+    return latency_ms, dict(
         source=f"your own {path.name}",
         device=path.stem,
         batch="not stated",
-        how="accuracy as measured, latency from your own file",
+        how=f"accuracy as measured, latency from your own file{told}",
         sha256={path.name: sha256_of(path)},
     )
 
 
+def check_unit(header):
+    """ValueError if the header of a column, say latency_us, names another unit than ms."""
+    apart = re.sub("([a-z])([A-Z])", r"\1 \2", header)  # latencyUs
+    words = set(re.findall("[a-zµμ]+", apart.lower()))
+    if "/" in header and "ms" not in words:
+        words.add("per")
+    for units, advice in UNITS.items():
+        if words & set(units.split()) and not words & MILLISECONDS:
+            raise ValueError(f"its column {header!r:.40} is not in ms: {advice}, and call it ms")
+
+
 def own_line(line):
-    """(row, ms) of one line of the user's own CSV, or ValueError."""
+    """(row, ms) of one line of the user's own CSV, with NaN if the cell failed; or ValueError."""
     if len(line) != 2:
         raise ValueError(f"it has {len(line)} columns, not 2")
     text, value = line
     row = row_of(text)
+    if value.strip().lower() in FAILED:
+        return row, math.nan
     try:
         ms = float(value)
     except ValueError:
         raise ValueError(f"{value!r:.40} is not a number of ms") from None
-    if not 0 < ms < float("inf"):
-        raise ValueError(f"{value} ms is not positive and finite")
+    if ms == 0 and not nas_benchmark.CONNECTED[row]:
+        return row, nas_benchmark.MIN_MS  # it computes nothing
+    if ms in (-1, 0) or not math.isfinite(ms):
+        return row, math.nan
+    if ms < 0:
+        raise ValueError(f"{value} ms is not positive")
     return row, ms
+
+
+def completed(ms):
+    """Latency (15625,) of all cells from {row: ms, or NaN}, and what was added, as text.
+
+    A cell without latency takes the mean of those of the same network; ValueError if none has."""
+    latency_ms = np.array([ms.get(row, np.nan) for row in range(N_CELLS)])
+    missing = np.isnan(latency_ms)
+    if not missing.any():
+        return latency_ms, ""
+    networks = [nas_benchmark.network_of(cell) for cell in nas_benchmark.CELLS.tolist()]
+    measured = {}
+    for row in np.flatnonzero(~missing):
+        measured.setdefault(networks[row], []).append(latency_ms[row])
+    without = [row for row in np.flatnonzero(missing) if networks[row] not in measured]
+    failed = int(np.isnan(list(ms.values())).sum())
+    count = f"{failed:,} cells failed, {N_CELLS - len(ms):,} are not there"
+    if without:
+        cell = nas_benchmark.cell_to_string(nas_benchmark.CELLS[without[0]])
+        rest = f"{count}, and {len(without):,} of these are like no cell that you measured"
+        way_on = "measure them, or give what cannot run twice your slowest latency"
+        raise ValueError(f"{rest}, for example {cell}: {way_on}")
+    for row in np.flatnonzero(missing):
+        latency_ms[row] = np.mean(measured[networks[row]])
+    return latency_ms, f"; {count}: they have that of the same network in another cell"
 
 
 # --- The surrogate ----------------------------------------------------------------------------
@@ -356,9 +411,12 @@ def row_and_numbers(path, dataset):
     last = "ori-test@199" if dataset == "cifar10" else "x-test@199"
     with (
         as_user_error(path, "cell of NATS-Bench", "unpack the folder again"),
-        bz2.open(check_size(path, MAX_BYTES)) as file,
+        bz2.open(check_file(path, MAX_BYTES, b"BZh")) as file,
     ):
-        info = load_plain(file, PLAIN + CALLS, CellUnpickler)["200"]
+        by_epochs = load_plain(file, PLAIN + CALLS, CellUnpickler)
+        if "90" in by_epochs:
+            raise UserError(f"{path} is of the size space (sss); this needs NATS-tss-v1_0-...")
+        info = by_epochs["200"]
         seeds = info["dataset_seed"][dataset]
         trials = [info["all_results"][dataset, seed] for seed in seeds]
         percent = np.mean([trial["eval_acc1es"][last] for trial in trials])
@@ -369,6 +427,10 @@ def row_and_numbers(path, dataset):
 def build_natsbench(folder, dataset):
     """The Benchmark in NATS-Bench's folder, read in parallel; UserError names a bad cell."""
     paths = [folder / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
+    if folder.is_file():
+        raise UserError(f"{folder} is a file; give the unpacked folder, NATS-tss-v1_0-...-simple")
+    for inner in folder.glob(f"*/{paths[0].name}"):
+        raise UserError(f"{folder} holds the folder {inner.parent.name}: give that one")
     read = partial(row_and_numbers, dataset=dataset)
     with multiprocessing.Pool(initializer=leave_signals_to_the_parent) as pool:
         done = zip(pool.imap(read, paths, chunksize=16), tracked(paths), strict=True)
@@ -486,7 +548,7 @@ def file_of(args):
         return nas_benchmark.SURROGATE.name
     if args.source != "tables":
         return f"nasbench201_{args.dataset}.pkl"
-    device = f"own_{args.latency.stem}" if args.latency else args.device
+    device = f"own_{args.latency.stem[:100]}" if args.latency else args.device
     return f"{args.dataset}_{device}.pkl"
 
 
@@ -499,10 +561,27 @@ def build(argv):
     if out.is_dir():
         raise UserError(f"--out {out} is a folder: name the file to write")
     benchmark = built(args)
+    if args.source == "tables" and args.latency and not args.out and out.exists():
+        check_same_file(benchmark, out)
     nas_benchmark.save(benchmark, out)
     print(benchmark)
     print(f"  written  {out}")
-    print(f"  next     python run_experiment.py --benchmark {out}")
+    print(f"  next     {next_command(benchmark, out)}")
+
+
+def check_same_file(benchmark, out):
+    """UserError if there is a benchmark of one's own at `out`, made from another file."""
+    if nas_benchmark.load(out).provenance.get("sha256") != benchmark.provenance["sha256"]:
+        raise UserError(f"{out} was made from another file; to replace it, add --out {out}")
+
+
+def next_command(benchmark, out):
+    """The experiment on a new file, with another T where T = 17 ms forbids too little, or much."""
+    command = f"python run_experiment.py --benchmark {out}"
+    if " " in str(out):
+        command = f'python run_experiment.py --benchmark "{out}"'
+    share = np.mean(benchmark.latency_ms <= T_MS)
+    return command if 0.1 <= share <= 0.9 else f"{command} --target-quantile 0.75"
 
 
 def main(argv=None):

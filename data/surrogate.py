@@ -29,11 +29,10 @@ import itertools
 
 import numpy as np
 
-from nas_benchmark import CELLS, N_CELLS, OPERATIONS, cell_to_row
+from nas_benchmark import CELLS, CONNECTED, N_CELLS, OPERATIONS, PATHS, cell_to_row
 
 DECIMALS = 4  # of what is stored: enough to tell cells apart, few enough to be the same everywhere
 NONE = OPERATIONS.index("none")
-PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # the edges of each way from node 0 to node 3
 
 
 def fit(measured):
@@ -42,11 +41,10 @@ def fit(measured):
     Returns accuracy (15625,), latency_ms (15625,) and a dict of how wrong they are, `errors`."""
     accuracy = model_accuracy(measured)
     latency_ms = model_latency()
-    connected = live_edges(CELLS).any(axis=1)
-    residual = (accuracy - measured)[connected]
+    residual = (accuracy - measured)[CONNECTED]
     quantiles_off, cells_off = latency_errors(latency_ms)
     errors = dict(
-        r2=1 - residual.var() / measured[connected].var(),  # of the connected cells
+        r2=1 - residual.var() / measured[CONNECTED].var(),  # of the connected cells
         mean_error=np.abs(residual).mean(),  # of the connected cells
         quantiles_ms=np.abs(quantiles_off).max(),
         cells_ms=np.abs(cells_off).max(),
@@ -74,12 +72,11 @@ DISCONNECTED_ACCURACY = 0.01  # a guess among 100 classes
 
 def model_accuracy(measured, edges_at_once=EDGES_AT_ONCE):
     """The fitted accuracy (15625,) of every cell, from the measured ones (15625,)."""
-    connected = live_edges(CELLS).any(axis=1)
-    X = features(CELLS[connected], edges_at_once)
-    y = np.log(1 - measured[connected])
+    X = features(CELLS[CONNECTED], edges_at_once)
+    y = np.log(1 - measured[CONNECTED])
     effects = ridge_regression(X.T @ X, X.T @ y)
     accuracy = np.full(N_CELLS, DISCONNECTED_ACCURACY)
-    accuracy[connected] = 1 - np.exp(X @ effects)
+    accuracy[CONNECTED] = 1 - np.exp(X @ effects)
     return np.round(accuracy, DECIMALS)
 
 

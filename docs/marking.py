@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from command_line import UserError
 
-class Wrong(Exception):
+
+class Wrong(UserError):
     """An answer is wrong or missing; the message names the number, and where it stands."""
 
 

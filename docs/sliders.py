@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
 
+import command_line  # noqa: F401  # first: is Python new enough?  # isort: skip
 import matplotlib
 import numpy as np
 from matplotlib.widgets import RadioButtons, Slider

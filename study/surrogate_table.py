@@ -6,7 +6,6 @@ DIR holds the public tables, as data/README.md says; without --from they are dow
 searches have the same latency, the modelled one, so that whatever differs comes from the
 accuracies. Nothing here decides what ships: surrogate.py does."""
 
-import csv
 import sys
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from tables import fill, words_of
 import nas_benchmark
 from claims import evaluate_claims, key
 from command_line import Parser, run, tracked
-from nas_benchmark import CELLS, N_CELLS, Benchmark
+from nas_benchmark import CELLS, CONNECTED, N_CELLS, Benchmark, network_of
 from nas_reward import PAIR, T_MS
 from nas_search import Problem, run_searches
 
@@ -38,7 +37,6 @@ BANDS = {"below 50 %": (0.0, 0.5), "50-60 %": (0.5, 0.6), "60-70 %": (0.6, 0.7)}
 BANDS["70 % and more"] = (0.7, 1.01)
 OURS = nas_benchmark.load(nas_benchmark.SURROGATE)
 LIVE = surrogate.live_edges(CELLS)  # (15625, 6)
-CONNECTED = LIVE.any(axis=1)  # (15625,)
 
 TEXT = """\
 **Three models of the accuracy**, fitted to the 15,284 connected cells; the last one ships. Cells
@@ -77,13 +75,10 @@ def surrogate_table(folder):
 
 def public_accuracy(folder):
     """Measured CIFAR-100 accuracy (15625,), and the number of the network each cell is (15625,)."""
-    source = (build_benchmark.CSV_REPOSITORY, build_benchmark.CSV, build_benchmark.CSV_SHA256)
-    path = build_benchmark.fetch(folder, *source)
-    rows, measured = build_benchmark.read_accuracy(path, "cifar100")
-    with open(path, encoding="utf-8") as file:
-        names = [line["UniqueString"] for line in csv.DictReader(file)]
-    _, networks = np.unique(names, return_inverse=True)
-    return measured, build_benchmark.by_row(rows, networks).astype(int)
+    _, measured = build_benchmark.measured_accuracy(folder, "cifar100")
+    numbers = {}
+    networks = [numbers.setdefault(network_of(cell), len(numbers)) for cell in CELLS.tolist()]
+    return measured, np.array(networks)
 
 
 # --- What the rewards make of an accuracy (15625,) --------------------------------------------
