@@ -278,6 +278,7 @@ def everywhere(lines):
     items = []
     for claim, text in judged(lines).items():
         found = [line["verdict"] for line in lines if line["claim"] == claim]
+        found = [verdict for verdict in found if verdict != "not comparable"]  # at another T
         if len(set(found)) == 1:
             items.append(f'- "{text}": {found[0]} on all {len(found)} lines')
     return "\n".join(items)
