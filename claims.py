@@ -1,31 +1,35 @@
-"""Do the paper's claims hold? Each claim, our number beside it, and a verdict.
+"""Are the paper's claims so in our runs? Each claim, our number beside it, and a verdict.
 
-The paper shows one run per reward (5,000 networks, CIFAR-100, T = 17 ms). One published run can be
-unlike ours or not; it can never be "reproduced". These are the rules; no result changes them:
+The paper shows one run per reward (5,000 samples, CIFAR-100, T = 17 ms). One published run can lie
+inside or outside what our runs do; it can never be "reproduced". These rules were written before
+the results; no result changes them:
 
     a value       where does the paper's run fall among our single runs? Its rank p-value is
                   p = min(1, 2 (1 + min(#{ours <= paper}, #{ours >= paper})) / (n + 1)),
-                  exact if the paper's run and our n are drawn in the same way.
-                      compatible     p > 0.05
-                      incompatible   p <= 0.05
-                      undecided      fewer than 39 runs, for then p cannot fall to 0.05
-                      not comparable T is not the paper's 17 ms, or the samples not its 5,000
-    a sign        the proposed reward against MnasNet's, paired by seed, or a rise against 0:
-                  exact two-sided sign test, without ties.
-                      holds          p <= 0.05, and most seeds are on the paper's side
-                      opposite       p <= 0.05, and most seeds are on the other side
-                      undecided      p > 0.05
-                      not testable   in most pairs of searches neither ever settles
+                  exact if the paper's run and our n are exchangeable.
+                      inside          p > 0.05
+                      outside         p <= 0.05
+                      too few seeds   fewer than 39 runs, for then p cannot fall to 0.05
+                      not comparable  T is not the paper's 17 ms, or the samples not its 5,000
+    a sign        the proposed reward compared with MnasNet's, paired by seed, or a rise compared
+                  with 0: exact two-sided sign test, without ties.
+                      supported       p <= 0.05, and most seeds are on the paper's side
+                      reversed        p <= 0.05, and most seeds are on the other side
+                      inconclusive    p > 0.05
+                      not testable    in most pairs of searches neither stays under T
+    the whole     how far is the paper's run, all its values at once, from the nearest of ours,
+                  compared with how far ours are from each other? See `whole_run`.
 
 Each line has its own 5 %; among twenty lines, one fails by chance. A sign says nothing of size;
 where the paper gives one, the size is a value like any other, on a line of its own.
 
-A search that never settles is *censored*: we know only that it would settle later. It counts as
+A search *stays under T* from sample n on if every window of 250 after n has a mean latency of at
+most T. One that never does is *censored*: we know only that it would take longer. It counts as
 `samples`; a difference that involves it is a bound, printed with ">=" or "<="; two such searches
 have no difference at all.
 
 Points are {reward: (accuracy, latency_ms)}, each (seeds, samples), with accuracy in 0..1. Left
-out: a correction for testing many lines, for each claim is read on its own."""
+out: a correction for testing many lines, because each claim is read on its own."""
 
 import math
 from collections.abc import Callable
@@ -39,6 +43,7 @@ from nas_reward import PAIR, SAMPLES, T_MS, WINDOW
 LEVEL = 0.05  # of each test
 MIN_RUNS = 39  # for a value: the smallest n with 2 / (n + 1) <= LEVEL
 MIN_PAIRS = 6  # for a sign: the smallest n with 2 / 2^n <= LEVEL
+MIN_WHOLE = 19  # for the run as a whole: the smallest n with 1 / (n + 1) <= LEVEL
 
 
 # --- What is counted: each (accuracy, latency_ms, target_ms) -> (seeds,) ----------------------
@@ -52,22 +57,22 @@ def window_means(values):
 
 
 def count_under(accuracy, latency_ms, target_ms, low=0.0, high=1.01):
-    """Networks with LAT <= T and low <= ACC < high."""
+    """Samples with LAT <= T and low <= ACC < high."""
     return ((accuracy >= low) & (accuracy < high) & (latency_ms <= target_ms)).sum(axis=1)
 
 
 def stays_under_from(accuracy, latency_ms, target_ms):
-    """After how many networks every window has a mean latency <= T; `samples` if never."""
+    """After how many samples every window has a mean latency <= T; `samples` if never."""
     samples = latency_ms.shape[1]
-    settled = []
+    found = []
     for means in window_means(latency_ms):  # (windows,) of one seed
         missed = np.flatnonzero(means > target_ms)
-        settled.append((missed[-1] + 1) * WINDOW if len(missed) else 0)
-    return np.minimum(settled, samples)
+        found.append((missed[-1] + 1) * WINDOW if len(missed) else 0)
+    return np.minimum(found, samples)
 
 
 def first_window_under(accuracy, latency_ms, target_ms):
-    """After how many networks the first window has a mean latency <= T; `samples` if none."""
+    """After how many samples the first window has a mean latency <= T; `samples` if none."""
     samples = latency_ms.shape[1]
     first = []
     for means in window_means(latency_ms):  # (windows,) of one seed
@@ -77,7 +82,7 @@ def first_window_under(accuracy, latency_ms, target_ms):
 
 
 def accuracy_gain(accuracy, latency_ms, target_ms):
-    """Mean accuracy of the last window less that of the first, in points."""
+    """Mean accuracy of the last window minus that of the first, in percentage points."""
     means = window_means(accuracy)  # (seeds, windows)
     return 100 * (means[:, -1] - means[:, 0])
 
@@ -91,7 +96,7 @@ class Claim(NamedTuple):
     id: str  # the figure that shows it, and what; never changes, unlike texts
     what: str  # what is measured
     measure: Callable  # (accuracy, latency_ms, target_ms) -> (seeds,)
-    unit: str = "networks"
+    unit: str = "samples"
     paper: dict | None = None  # {reward: the paper's number}, if it gives any
     rises: bool = False  # the paper says only that the measure is above 0
     censored: bool = False  # the measure can be "never"
@@ -103,39 +108,39 @@ class Claim(NamedTuple):
 CLAIMS = (
     Claim(
         id="fig6_under_T",
-        what="networks under T",
+        what="samples under T",
         measure=count_under,
-        comparison="draws more networks under T",
+        comparison="has more samples under T",
     ),
     Claim(
         id="fig6_50_60",
-        what="networks of 50-60 % under T",
+        what="samples of 50-60 % under T",
         measure=partial(count_under, low=0.5, high=0.6),
         paper={"mnasnet": 659, "proposed": 780},
-        comparison="draws more of 50-60 %",
+        comparison="has more of 50-60 %",
         size="how many more of 50-60 %",
     ),
     Claim(
         id="fig6_60_70",
-        what="networks of 60-70 % under T",
+        what="samples of 60-70 % under T",
         measure=partial(count_under, low=0.6, high=0.7),
         paper={"mnasnet": 781, "proposed": 1004},
-        comparison="draws more of 60-70 %",
+        comparison="has more of 60-70 %",
         size="how many more of 60-70 %",
     ),
     Claim(
         id="fig7_stays_under",
-        what="settles at or under T",
+        what="stays under T from sample",
         measure=stays_under_from,
         paper={"mnasnet": 4750, "proposed": 4000},
         censored=True,
-        comparison="settles sooner",
+        comparison="stays under T sooner",
         size="how much sooner (15 % of 5,000)",
         sign=-1,
     ),
     Claim(
         id="fig7_first_under",
-        what="first window under T",
+        what="first under T from sample",
         measure=first_window_under,
         paper={"mnasnet": 4750, "proposed": 4000},
         censored=True,
@@ -144,7 +149,7 @@ CLAIMS = (
         id="fig7_accuracy",
         what="accuracy rises",
         measure=accuracy_gain,
-        unit="points",
+        unit="percentage points",
         rises=True,
     ),
 )
@@ -178,22 +183,55 @@ def judge_value(paper, values, bounds, comparable):
         return None, "not comparable"
     p = rank_p(paper, values, bounds)
     if len(values) < MIN_RUNS:
-        return p, "undecided"
-    return p, "compatible" if p > LEVEL else "incompatible"
+        return p, "too few seeds"
+    return p, "inside" if p > LEVEL else "outside"
 
 
 def judge_sign(values):
     """(p, verdict) of a sign; values (n,) are positive where the paper is right."""
     p = sign_test_p(values)
+    if len(values) < MIN_PAIRS:
+        return p, "too few seeds"
     if p > LEVEL:
-        return p, "undecided"
-    return p, "holds" if np.sum(values > 0) > np.sum(values < 0) else "opposite"
+        return p, "inconclusive"
+    return p, "supported" if np.sum(values > 0) > np.sum(values < 0) else "reversed"
 
 
-def too_small(result, seeds):
-    """Whether a line is undecided only because there are too few seeds."""
-    fewest = MIN_PAIRS if result["kind"] == "sign" else MIN_RUNS
-    return result["verdict"] == "undecided" and seeds < fewest
+# --- The run as a whole -----------------------------------------------------------------------
+
+VALUES = {"fig6_50_60": 1, "fig6_60_70": 1, "fig7_stays_under": WINDOW}  # claim: its resolution
+
+
+def whole_run(values, paper):
+    """The paper's run, all its values at once, among our n runs: dict(p, distance, typical).
+
+    values (n, 6) is a row per seed: for each claim of VALUES, the value of each reward of PAIR;
+    paper (6,) the same of the paper's run. Each column is divided by its standard deviation over
+    all n + 1 rows, or by its resolution if that is larger. `distance` is from the paper's row to
+    the nearest of ours, `typical` the median of the same for ours, p the share of all n + 1 rows
+    that are as far from their nearest as the paper's is: exact if the rows are exchangeable."""
+    rows = np.vstack([values, paper]).astype(float)
+    resolution = np.repeat(list(VALUES.values()), len(PAIR))
+    rows /= np.maximum(rows.std(axis=0), resolution)
+    distances = np.linalg.norm(rows[:, None] - rows, axis=2)  # (n + 1, n + 1)
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances.min(axis=1)
+    return dict(
+        p=float(np.mean(nearest >= nearest[-1])),
+        distance=float(nearest[-1]),
+        typical=float(np.median(nearest[:-1])),
+    )
+
+
+def whole_run_of(results):
+    """`whole_run` of what `evaluate_claims` returns; None if it cannot be judged."""
+    found = {(e["id"], e["reward"]): e for e in results}
+    six = [found.get((claim, reward)) for claim in VALUES for reward in PAIR]
+    if None in six or six[0]["verdict"] == "not comparable":
+        return None
+    if len(six[0]["per_seed"]) < MIN_WHOLE:
+        return None
+    return whole_run(np.transpose([e["per_seed"] for e in six]), [e["paper"] for e in six])
 
 
 # --- The results ------------------------------------------------------------------------------
@@ -248,10 +286,10 @@ def results_of_comparison(claim, measured, samples, comparable):
     mnasnet = measured["mnasnet"]
     proposed = measured["proposed"]
     never = [(values == samples) & claim.censored for values in (mnasnet, proposed)]
-    either_settles = ~(never[0] & never[1])  # (seeds,)
-    differences = claim.sign * (proposed - mnasnet)[either_settles]
-    bounds = (never[0].astype(int) - never[1])[either_settles]
-    testable = either_settles.mean() >= 0.5
+    either_stays = ~(never[0] & never[1])  # (seeds,)
+    differences = claim.sign * (proposed - mnasnet)[either_stays]
+    bounds = (never[0].astype(int) - never[1])[either_stays]
+    testable = either_stays.mean() >= 0.5
 
     def compared(text, kind, paper, judged):
         return result(
@@ -282,7 +320,7 @@ def result(claim, text, kind, reward, paper, judged, values, bounds, random=None
     kind        "value" or "sign", which says how it was judged
     paper       the paper's number; None if it gives none
     median      of our runs, values (n,), and min and max; None if there are none
-    censoring   ">=" or "<=" if the median is a bound only, because some runs never settle
+    censoring   ">=" or "<=" if the median is a bound only, because some runs never stay under T
     n_censored  how many of the runs are bounds
     p           of the test in `verdict`
     random      the median of random search"""

@@ -62,10 +62,10 @@ COLOURS = ("#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F
 GREY = "#777777"  # random search
 CELL_GREY = "#A6A6A6"  # a cell that nobody has drawn
 VERDICTS = {  # (background, text)
-    "holds": ("#4A2377", "white"),
-    "compatible": ("#4A2377", "white"),
-    "opposite": ("#8A6A3F", "white"),
-    "incompatible": ("#8A6A3F", "white"),
+    "supported": ("#4A2377", "white"),
+    "inside": ("#4A2377", "white"),
+    "reversed": ("#8A6A3F", "white"),
+    "outside": ("#8A6A3F", "white"),
 }
 OPEN = ("none", "black")  # all other verdicts
 BLANK = dict(fc="white", ec="none", pad=2)  # behind a text that stands on a line

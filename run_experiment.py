@@ -28,7 +28,7 @@ import numpy as np
 
 import nas_benchmark
 import nas_reward
-from claims import MIN_PAIRS, MIN_RUNS, evaluate_claims, range_95, too_small
+from claims import MIN_PAIRS, MIN_RUNS, evaluate_claims, range_95, whole_run_of
 from command_line import Parser, UserError, atomic_output, clear_progress, progress, run
 from nas_benchmark import CELLS, MAX_MS, N_CELLS, SHORT, cell_to_string, string_to_cell
 from nas_reward import PAIR, REWARDS, SAMPLES, T_MS, WINDOW
@@ -249,12 +249,10 @@ def print_claims(results, seeds, samples):
             ours = f"{e['censoring']} {e['median']:,.4g}".strip()
             spread = "[{:,.4g}, {:,.4g}]".format(*range_95(e["per_seed"]))
         verdict = e["verdict"]
-        if verdict == "not comparable" or too_small(e, seeds):
-            verdict = ""
         columns = f"{paper:>6} {ours:>9} {spread:>15} {p:>6} {random:>6}"
         print(f"  {e['text']:37} {columns}  {verdict}".rstrip())
     print(f"  ours: the median; a search that never settles counts as {samples:,}, and so >=")
-    if any(e["verdict"] == "not comparable" or too_small(e, seeds) for e in results):
+    if {e["verdict"] for e in results} & {"not comparable", "too few seeds"}:
         print(f"  no verdict where there cannot be one: a number takes T = {T_MS:g} ms and")
         print(f"  {MIN_RUNS} seeds of {SAMPLES:,} networks, a direction {MIN_PAIRS} seeds")
 
