@@ -31,6 +31,7 @@ have no difference at all.
 Points are {reward: (accuracy, latency_ms)}, each (seeds, samples), with accuracy in 0..1. Left
 out: a correction for testing many lines, because each claim is read on its own."""
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -94,7 +95,9 @@ class Claim(NamedTuple):
     """One thing that the paper reports of both rewards, and how we measure it in our runs."""
 
     id: str  # the figure that shows it, and what; never changes, unlike texts
-    what: str  # what is measured
+    group: str  # the heading that it is printed under, and there its label
+    label: str
+    what: str  # what is measured, in full
     measure: Callable  # (accuracy, latency_ms, target_ms) -> (seeds,)
     unit: str = "samples"
     paper: dict | None = None  # {reward: the paper's number}, if it gives any
@@ -105,41 +108,54 @@ class Claim(NamedTuple):
     sign: int = 1  # of (proposed - mnasnet), if what the paper says is so
 
 
+FIG_6 = "Fig. 6: samples under T in a search, repeats counted"
+FIG_7 = "Fig. 7: after how many samples a window of 250 has its mean under T"
+FIG_7_RISE = "Fig. 7: rise of the mean accuracy, in percentage points"
 CLAIMS = (
     Claim(
         id="fig6_under_T",
+        group=FIG_6,
+        label="any accuracy",
         what="samples under T",
         measure=count_under,
         comparison="has more samples under T",
     ),
     Claim(
         id="fig6_50_60",
-        what="samples of 50-60 % under T",
+        group=FIG_6,
+        label="of 50-60%",
+        what="samples of 50-60% under T",
         measure=partial(count_under, low=0.5, high=0.6),
         paper={"mnasnet": 659, "proposed": 780},
-        comparison="has more of 50-60 %",
-        size="how many more of 50-60 %",
+        comparison="has more of 50-60%",
+        size="how many more of 50-60%",
     ),
     Claim(
         id="fig6_60_70",
-        what="samples of 60-70 % under T",
+        group=FIG_6,
+        label="of 60-70%",
+        what="samples of 60-70% under T",
         measure=partial(count_under, low=0.6, high=0.7),
         paper={"mnasnet": 781, "proposed": 1004},
-        comparison="has more of 60-70 %",
-        size="how many more of 60-70 %",
+        comparison="has more of 60-70%",
+        size="how many more of 60-70%",
     ),
     Claim(
         id="fig7_stays_under",
+        group=FIG_7,
+        label="stays under T",
         what="stays under T from sample",
         measure=stays_under_from,
         paper={"mnasnet": 4750, "proposed": 4000},
         censored=True,
         comparison="stays under T sooner",
-        size="how much sooner (15 % of 5,000)",
+        size="how much sooner (15% of 5,000)",
         sign=-1,
     ),
     Claim(
         id="fig7_first_under",
+        group=FIG_7,
+        label="first under T",
         what="first under T from sample",
         measure=first_window_under,
         paper={"mnasnet": 4750, "proposed": 4000},
@@ -147,6 +163,8 @@ CLAIMS = (
     ),
     Claim(
         id="fig7_accuracy",
+        group=FIG_7_RISE,
+        label="",
         what="accuracy rises",
         measure=accuracy_gain,
         unit="percentage points",
@@ -362,3 +380,91 @@ def key(result):
 def range_95(values):
     """The 2.5 % and the 97.5 % quantile of single runs, values (n,)."""
     return np.quantile(values, [0.025, 0.975]).tolist()
+
+
+# --- Any two rewards --------------------------------------------------------------------------
+
+
+def found_after(accuracy, latency_ms, target_ms, best):
+    """After how many samples each search has found a cell under T of accuracy `best`: (seeds,).
+
+    Infinite for a search that never does."""
+    found = (latency_ms <= target_ms) & (accuracy == best)  # (seeds, samples)
+    return np.where(found.any(axis=1), 1.0 + found.argmax(axis=1), np.inf)
+
+
+def compare_rewards(points, target_ms, best):
+    """Every two rewards, paired by seed: dicts with `first`, `second`, `what`, `ahead`, `of`, `p`.
+
+    In `ahead` of `of` seeds (ties left out) the first reward has more samples under T, ends more
+    accurate (last window), or finds the best cell under T, of accuracy `best`, sooner."""
+    measures = {}
+    for name, columns in points.items():
+        measures[name] = {
+            "has more samples under T": count_under(*columns, target_ms),
+            "ends more accurate": window_means(columns[0])[:, -1],
+            "finds the best cell under T sooner": -found_after(*columns, target_ms, best),
+        }
+    found = []
+    for second, first in itertools.combinations([name for name in points if name != "random"], 2):
+        for what in measures[first]:
+            one, other = measures[first][what], measures[second][what]
+            signs = (one > other).astype(int) - (other > one)
+            line = dict(first=first, second=second, what=what, ahead=int(np.sum(signs > 0)))
+            found.append(line | dict(of=int(np.sum(signs != 0)), p=sign_test_p(signs)))
+    return found
+
+
+# --- Printed ----------------------------------------------------------------------------------
+
+
+def claims_report(results):
+    """All claims as text, grouped by figure, each beside our runs; the run as a whole last."""
+    lines = [f"{'':31}{'paper':>8}   {'ours: median [min, max]':26}{'random':>7}  verdict"]
+    sizes = {e["id"]: e for e in results if e["kind"] == "value" and not e["reward"]}
+    for claim in CLAIMS:
+        of_claim = [e for e in results if e["id"] == claim.id and e is not sizes.get(claim.id)]
+        if of_claim and f"  {claim.group}" not in lines:
+            lines.append(f"  {claim.group}")
+        for e in of_claim:
+            size = None if e["reward"] else sizes.get(claim.id)
+            label = claim.label if e is of_claim[0] else ""
+            lines.append(claim_line(claim, e, size, label))
+    n = len(results[0]["per_seed"])
+    whole = whole_run_of(results)
+    lines.append("  The run as a whole: 50-60%, 60-70% and stays under T, of both rewards")
+    if whole is None:
+        lines.append(f"    takes both rewards, T and samples of the paper, and {MIN_WHOLE} seeds")
+    else:
+        apart = f"of ours, {whole['typical']:.3g} apart (median): p = {whole['p']:.2g}"
+        lines.append(
+            f"    the paper's lies {whole['distance']:.3g} from the nearest {apart}; n = {n}"
+        )
+    return "\n".join(lines)
+
+
+def claim_line(claim, e, size, label):
+    """One line: of a reward; or of a comparison, its sign, with `size`, the value of the same."""
+    who = e["reward"] or ("sooner by" if claim.sign < 0 else "more by")
+    paper = "claimed" if e["kind"] == "sign" else "-"
+    verdict = "" if e["verdict"] == "no claim" else e["verdict"]
+    if size and size["verdict"] in ("inside", "outside"):
+        verdict += f"; size {size['verdict']}"
+    number = e["paper"] or (size and size["paper"])
+    if number:
+        paper = f"{number:,}"
+    n = len(e["per_seed"])
+    if verdict == "outside" and number and not e["min"] <= number <= e["max"]:
+        verdict = f"outside all {n}"
+    digits = 0 if claim.unit == "samples" else 1
+    ours = scatter = "-"
+    if e["median"] is not None:
+        ours = f"{e['censoring']} {e['median']:,.{digits}f}".strip()
+        scatter = f"[{e['min']:,.{digits}f}, {e['max']:,.{digits}f}]"
+    if claim.censored:
+        scatter = f"in {n - e['n_censored']} of {n} runs" if e["reward"] else f"{n} pairs"
+        if e["reward"] and e["censoring"]:
+            ours = "never"
+    random = "" if e["random"] is None else f"{e['random']:,.{digits}f}"
+    line = f"    {label:14}{who:13}{paper:>8}{ours:>9}  {scatter:18}{random:>7}"
+    return f"{line}  {verdict}".rstrip()

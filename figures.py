@@ -1,6 +1,6 @@
 """What people look at: the paper's Figs 2, 3, 6 and 7, drawn from our runs, and what explains them.
 
-    write_figures(folder, runs, results)     fig2, fig3, fig6, fig7, claims and landscape.png
+    write_figures(folder, runs, results)     fig2, fig3, fig6, fig7, best, claims, landscape.png
     animate(path, problem, seed, ...)        search.gif: the policies move over the landscape
 
 A reward has one colour everywhere, one of your own as well; random search is grey, and verdicts
@@ -27,7 +27,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from claims import range_95, window_means
+from claims import CLAIMS, range_95, window_means
 from command_line import UserError
 from nas_benchmark import N_CELLS
 from nas_reward import (
@@ -42,7 +42,7 @@ from nas_reward import (
     proposed_slope,
     reward_table,
 )
-from nas_search import HYPERPARAMETERS, policies
+from nas_search import HYPERPARAMETERS, policies, words_of
 
 SIZE = (16, 9)  # inches, each 72 pt: 18 pt are 1/36 of the height
 STYLE = {
@@ -108,8 +108,16 @@ def write_figures(folder, runs, results):
     fig3(folder / "fig3.png", rewards, target_ms)
     fig6(folder / "fig6.png", runs, results)
     fig7(folder / "fig7.png", runs, results)
-    claims_picture(folder / "claims.png", results, runs.problem.benchmark.name)
+    best(folder / "best.png", runs)
+    claims_picture(folder / "claims.png", results, source(runs))
     landscape(folder / "landscape.png", runs)
+
+
+def source(runs):
+    """What a picture was made of: the benchmark, and hyperparameters that are not the defaults."""
+    found = runs.hyperparameters.items()
+    changed = {name: value for name, value in found if HYPERPARAMETERS[name] != value}
+    return ", ".join([runs.problem.benchmark.name, *filter(None, [words_of(changed)])])
 
 
 # --- What all pictures share ------------------------------------------------------------------
@@ -254,8 +262,8 @@ def fig6(path, runs, results):
     most = max(table.max() for table in counts.values())
     boxes = paper_boxes(results)
     title = (
-        f"Fig. 6: networks drawn, mean of {len(runs.seeds)} runs, on {problem.benchmark.name}\n"
-        "below the boxes: networks at or under T, the paper's and the median of ours"
+        f"Fig. 6: samples per run, mean of {len(runs.seeds)}; below the boxes: samples under T\n"
+        f"on {source(runs)}"
     )
     margins = dict(top=0.82, bottom=0.21, wspace=0.05)
     size = (max(16, 5.3 * len(counts)), 9)  # five columns in each panel want room
@@ -364,8 +372,7 @@ def fig7(path, runs, results):
     seeds, samples = runs.rows["random"].shape
     edges = np.minimum(WINDOW * np.arange(np.ceil(samples / WINDOW) + 1), samples)
     title = (
-        f"Fig. 7: means of windows of {WINDOW} networks, median of {seeds} runs,\n"
-        f"on {problem.benchmark.name}"
+        f"Fig. 7: means of windows of {WINDOW} samples, median of {seeds} runs,\non {source(runs)}"
     )
     margins = dict(top=0.83, bottom=0.21, wspace=0.16)
     with picture(path, title, columns=2, margins=margins, sharey=False) as [[left, right]]:
@@ -377,10 +384,10 @@ def fig7(path, runs, results):
         left.set_title("mean accuracy (%)")
         right.set_title(f"mean latency (ms), dashed: T = {problem.target_ms:.4g} ms")
         for axes in (left, right):
-            axes.set(xlabel="networks drawn", xlim=(0, samples))
+            axes.set(xlabel="samples", xlim=(0, samples))
             axes.xaxis.set_major_formatter("{x:,.0f}")
         handles, _ = right.get_legend_handles_labels()
-        handles.insert(len(runs.rows), Patch(color=GREY, alpha=0.3, label="10 % to 90 % of runs"))
+        handles.insert(len(runs.rows), Patch(color=GREY, alpha=0.3, label="10% to 90% of runs"))
         left.figure.legend(handles=handles, loc="lower center", ncols=3)
 
 
@@ -397,9 +404,41 @@ def mark_settling(axes, results, target_ms, colours):
     """A triangle on the line of T where the paper says that a reward's mean stays under it."""
     for e in results:
         if e["reward"] in PAIR and e["id"] == "fig7_stays_under":
-            label = f"paper: {e['reward']} settles, {e['paper']:,}"
+            label = f"the paper: {e['reward']} stays under T from {e['paper']:,}"
             style = dict(ms=18, color=colours[e["reward"]], mec="black")
             axes.plot(e["paper"], target_ms, "v", label=label, **style)
+
+
+# --- The best cell so far ---------------------------------------------------------------------
+
+
+def best(path, runs):
+    """The best accuracy under T so far, against samples: median and band, and the best of all."""
+    colours = palette(runs.problem.reward_tables)
+    seeds, samples = runs.rows["random"].shape
+    optimum = runs.problem.optima()["best_under_T"]
+    after = np.arange(1, samples + 1)
+    title = f"Best accuracy under T so far, median of {seeds} runs,\non {source(runs)}"
+    margins = dict(top=0.83, bottom=0.21)
+    lowest = []
+    with picture(path, title, margins=margins) as [[axes]]:
+        for name in runs.rows:
+            percent = 100 * runs.best_so_far(name)  # (seeds, samples)
+            low, median, high = np.quantile(percent, [0.1, 0.5, 0.9], axis=0)
+            axes.fill_between(after, low, high, color=colours[name], alpha=0.2, lw=0)
+            axes.plot(after, median, color=colours[name], label=name)
+            lowest.append(median[min(50, samples) - 1])
+        if optimum:
+            highest = 100 * optimum["accuracy"]
+            best_of_all = f"best cell under T: {highest:.2f}%"
+            axes.axhline(highest, color="black", ls="--", lw=2, label=best_of_all)
+            axes.set_ylim(min(lowest) - 1, highest + 0.3)
+        axes.set(xlabel="samples (logarithmic)", ylabel="accuracy (%)", xscale="log")
+        axes.set_xlim(min(10, samples), samples + 1)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        handles, _ = axes.get_legend_handles_labels()
+        handles.append(Patch(color=GREY, alpha=0.3, label="10% to 90% of runs"))
+        axes.figure.legend(handles=handles, loc="lower center", ncols=3)
 
 
 # --- The paper's claims beside ours -----------------------------------------------------------
@@ -412,26 +451,27 @@ MARKS = {  # what it means: how it is drawn
     "95 % of ours": dict(ls="-", lw=8, alpha=0.4),
     "random search": dict(marker="x", ms=11, mew=3, color=GREY),
 }
+GROUPS = {claim.id: claim.group for claim in CLAIMS}
 MEDIANS = {"": "median of ours", ">=": "at least that", "<=": "at most that"}  # by `censoring`
 IN_LEGEND = [mark for mark in MARKS if mark != "at most that"]
 
 
 def claims_picture(path, results, source):
-    """The claims, a row each; rows of the same unit share an axis."""
+    """The claims, a row each; those of a group share an axis."""
     colours = palette([e["reward"] for e in results if e["reward"]]) | {None: "black"}
     groups = {}
     for e in results:
-        groups.setdefault(e["unit"], []).append(e)
+        groups.setdefault(GROUPS[e["id"]], []).append(e)
     sizes = [len(group) + 0.5 for group in groups.values()]
-    size = (16, max(9, 2.16 + 0.36 * len(results)))
+    size = (16, max(9, 3.4 + 0.29 * len(results)))
     longest = max(len(e["text"]) for e in results)
     left = 0.02 + 0.0085 * longest  # a letter takes less than 1/117 of the width
-    margins = dict(left=left, right=0.86, top=0.89, bottom=0.13, hspace=0.25)
+    margins = dict(left=left, right=0.86, top=0.89, bottom=0.12, hspace=0.42)
     runs = len(results[0]["per_seed"])
-    title = f"The paper's claims beside {runs} runs of ours, on {source}"
+    title = f"The paper's claims and {runs} runs of ours, on {source}"
     ratios = dict(height_ratios=sizes)
     with picture(path, title, len(groups), 1, size, margins, gridspec_kw=ratios) as panels:
-        for [axes], (unit, group) in zip(panels, groups.items(), strict=True):
+        for [axes], (heading, group) in zip(panels, groups.items(), strict=True):
             axes.axvline(0, color="black", lw=1)
             for y, e in enumerate(group):
                 draw_claim(axes, y, e, colours[e["reward"]])
@@ -440,7 +480,7 @@ def claims_picture(path, results, source):
                 label.set_color(colours[e["reward"]])
             axes.tick_params(axis="y", length=0)
             axes.set_ylim(len(group) - 0.5, -0.5)
-            axes.set_title(unit, loc="right", fontsize=18)
+            axes.set_title(heading, loc="left", fontsize=18)
             axes.xaxis.set_major_formatter("{x:,g}")
             axes.spines["left"].set_visible(False)
         usual = dict(color="black", ls="none")
@@ -468,7 +508,7 @@ def draw_claim(axes, y, e, colour):
     axes.text(
         1.02,
         y,
-        e["verdict"],
+        e["verdict"].replace("no claim", ""),
         transform=axes.get_yaxis_transform(),
         color=ink,
         va="center_baseline",
@@ -567,14 +607,22 @@ def mark_optimum(axes, problem, name, colour):
     axes.plot(ms, percent, "*", label="best cell, thick line: as good", **style)
 
 
+def mark_fixed_point(axes, end, colour):
+    """A hollow star where a search of unlimited length goes: mean latency and accuracy."""
+    place = (end["latency_ms"], 100 * end["accuracy"])
+    style = dict(ms=32, mfc="white", mec=colour, mew=3, zorder=4, ls="none")
+    axes.plot(*place, "*", label="where an unlimited search goes: the fixed point", **style)
+
+
 def landscape(path, runs):
     """All cells, and per reward: lines of equal reward, its optimum, where its searches ended."""
     problem = runs.problem
     colours = palette(problem.reward_tables)
     points = runs.points()
     levels = levels_of(problem)
-    title = f"All cells, and lines of equal reward, on {problem.benchmark.name}"
-    margins = dict(bottom=0.19)
+    title = f"All cells, and lines of equal reward,\non {source(runs)}"
+    ends = problem.fixed_points(runs.hyperparameters["entropy_weight"])
+    margins = dict(top=0.82, bottom=0.24)
     columns = len(problem.reward_tables)
     with picture(path, title, columns=columns, margins=margins) as [panels]:
         for axes, name in zip(panels, problem.reward_tables, strict=True):
@@ -589,9 +637,11 @@ def landscape(path, runs):
                 mec="white",
                 label=f"where a run ends: mean of its last {WINDOW}",
             )
+            if name in ends:
+                mark_fixed_point(axes, ends[name], colours[name])
         panels[0].set_ylabel("accuracy (%)")
         handles, labels = panels[0].get_legend_handles_labels()
-        panels[0].figure.legend(handles, labels, loc="lower center", ncols=3)
+        panels[0].figure.legend(handles, labels, loc="lower center", ncols=2)
 
 
 WHAT_MOVES = "dots: cells likelier than at random; their area: probability; cross: the mean"
@@ -618,7 +668,7 @@ def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMET
         panels[0].figure.supxlabel(WHAT_MOVES, y=0.03, fontsize=18)
         for window, p in enumerate(policies(problem, seed, samples, hyperparameters), start=1):
             drawn = min(window * WINDOW, samples)
-            title = f"The policies after {drawn:,} networks, on {problem.benchmark.name}"
+            title = f"The policies after {drawn:,} samples, on {problem.benchmark.name}"
             panels[0].figure.suptitle(title, y=0.97)
             artists = []
             for axes, name in zip(panels, problem.reward_tables, strict=True):

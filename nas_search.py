@@ -12,6 +12,7 @@ On Windows and macOS, worker processes import the script that starts them: there
 below `if __name__ == "__main__":`."""
 
 import contextlib
+import math
 import multiprocessing
 import os
 import sys
@@ -20,8 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from claims import found_after
 from command_line import UserError, leave_signals_to_the_parent
-from controller_numpy import Reinforce
+from controller_numpy import K, Reinforce, S, log_softmax
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
 from nas_reward import SAMPLES, WINDOW, mnasnet, reward_called, reward_table
 
@@ -34,6 +36,12 @@ LOCKSTEP = 16  # runs that advance together; more do not fit the cache of one co
 
 # The paper gives no hyperparameters; study/hyperparameters.md has the rule that chose these.
 HYPERPARAMETERS = dict(hidden=64, learning_rate=1e-3, entropy_weight=5e-3, baseline_decay=0.95)
+
+
+def words_of(hyperparameters):
+    """Hyperparameters in a line: "learning rate 0.003, baseline decay none"."""
+    words = [f"{name} {value}" for name, value in hyperparameters.items()]
+    return ", ".join(words).replace("_", " ").replace("None", "none")
 
 
 # --- What is searched -------------------------------------------------------------------------
@@ -68,6 +76,18 @@ class Problem:
         usual = mnasnet(self.benchmark.accuracy, self.benchmark.latency_ms, self.target_ms)
         return float(self.reward_tables[name].std() / max(usual.std(), 1e-12))
 
+    def fixed_points(self, entropy_weight):
+        """{reward: what its fixed-point policy expects, by the names of EXPECTED}; {} at w = 0."""
+        if entropy_weight == 0:
+            return {}
+        tables = np.stack(list(self.reward_tables.values()))
+        p = np.stack([fixed_point_policy(table, entropy_weight) for table in tables])
+        expected = expectations(self, tables, p)  # (5, rewards)
+        return {
+            name: dict(zip(EXPECTED, expected[:, k].tolist(), strict=True))
+            for k, name in enumerate(self.reward_tables)
+        }
+
     def __getstate__(self):
         """What a worker process is sent: all but the functions, for a lambda cannot be sent."""
         return self.__dict__ | {"rewards": None}
@@ -81,16 +101,11 @@ class Problem:
             meets_target=bool(self.under[row]),
         )
 
-    def best_under_target(self, rows):
-        """The facts of the most accurate cell with LAT <= T among `rows` (n,); None if none is."""
-        rows = rows[self.under[rows]]
-        if len(rows) == 0:
-            return None
-        return self.facts(rows[np.argmax(self.benchmark.accuracy[rows])])
-
     def optima(self):
-        """Facts of the most accurate cell with LAT <= T, and of each reward's best cell of all."""
-        optima = {"best_under_T": self.best_under_target(np.arange(N_CELLS))}
+        """Facts of the most accurate cell under T (None if there is none), and of each reward's
+        best cell of all."""
+        under = np.where(self.under, self.benchmark.accuracy, 0.0)
+        optima = {"best_under_T": self.facts(np.argmax(under)) if self.under.any() else None}
         for name, table in self.reward_tables.items():
             optima[name] = self.facts(np.argmax(table)) | {"reward": float(table.max())}
         return optima
@@ -106,13 +121,15 @@ class Runs:
     seeds     the list of seeds
     rows      {reward or "random": (seeds, samples)}: the row of every network drawn, in order
     expected  {reward: {quantity: (seeds, windows)}}: see `expectations`
-    seconds   {"search", "enumeration"}: what it took, summed over all processes"""
+    seconds   {"search", "enumeration"}: what it took, summed over all processes
+    hyperparameters   those of the searches, as in HYPERPARAMETERS"""
 
     problem: Problem
     seeds: list
     rows: dict
     expected: dict
     seconds: dict
+    hyperparameters: dict
 
     def points(self):
         """{reward or "random": (accuracy, latency_ms)}, each (seeds, samples)."""
@@ -123,17 +140,30 @@ class Runs:
         }
 
     def best_found(self):
-        """Per reward, and for random search: facts of the most accurate cell under T drawn.
+        """Per reward, and for random search: how soon each search finds the best cell under T.
 
-        `reward_regret`: the optimum's reward less the best reward drawn, the median over seeds."""
-        best = {}
-        for name, drawn in self.rows.items():  # drawn (seeds, samples)
-            best[name] = self.problem.best_under_target(drawn.ravel())
-            if best[name] and name in self.problem.reward_tables:
-                table = self.problem.reward_tables[name]
-                reached = table[drawn].max(axis=1)  # (seeds,)
-                best[name]["reward_regret"] = float(table.max() - np.median(reached))
-        return best
+        {name: runs_that_found_it, of, median_samples (None: never), median_accuracy}, where the
+        last is the median over searches of their best accuracy under T. {} if no cell is under T.
+        """
+        best = self.problem.optima()["best_under_T"]
+        if best is None:
+            return {}
+        found = {}
+        for name, columns in self.points().items():
+            after = found_after(*columns, self.problem.target_ms, best["accuracy"])  # (seeds,)
+            middle = float(np.median(after))
+            found[name] = dict(
+                runs_that_found_it=int(np.isfinite(after).sum()),
+                of=len(after),
+                median_samples=middle if math.isfinite(middle) else None,
+                median_accuracy=float(np.median(self.best_so_far(name)[:, -1])),
+            )
+        return found
+
+    def best_so_far(self, name):
+        """The best accuracy under T after each sample, (seeds, samples); 0 before the first."""
+        accuracy = np.where(self.problem.under, self.problem.benchmark.accuracy, 0.0)
+        return np.maximum.accumulate(accuracy[self.rows[name]], axis=1)
 
 
 # --- The search -------------------------------------------------------------------------------
@@ -174,6 +204,7 @@ def run_searches(
             for k, name in enumerate(problem.reward_tables)
         },
         seconds=dict(zip(("search", "enumeration"), seconds.tolist(), strict=True)),
+        hyperparameters=dict(hyperparameters),
     )
 
 
@@ -230,6 +261,33 @@ def policies(problem, seed, samples=SAMPLES, hyperparameters=HYPERPARAMETERS):
     for start in range(0, samples, WINDOW):
         search.search(tables, min(WINDOW, samples - start))
         yield dict(zip(problem.reward_tables, search.controller.probabilities(), strict=True))
+
+
+# --- Where a search of unlimited length goes --------------------------------------------------
+
+
+def fixed_point_policy(rewards, entropy_weight):
+    """The policy at which REINFORCE's expected update vanishes: p (15625,) by row, exact.
+
+    rewards (15625,) is R of each cell, entropy_weight w > 0. With one softmax p(a | prefix) for
+    each prefix of a cell, the expected update of the logits of a prefix is proportional to
+
+        p(a | prefix) (Q(prefix, a) - V(prefix) - w (log p(a | prefix) + H(prefix)))
+
+    where Q is the expected reward after choosing a there, V = sum p Q, and H is the entropy of
+    p(. | prefix). Entropy to come is in neither: `learn` differentiates each step's entropy only
+    where it is earned. The bracket is 0 for all a where log p = Q / w + constant, so
+
+        p(a | prefix) = exp(Q(prefix, a) / w) / sum over a' of exp(Q(prefix, a') / w)
+
+    which follows from the last edge backwards, because Q of an edge needs the later ones only."""
+    Q = np.reshape(rewards, (K,) * S)  # an axis per edge
+    log_p = np.zeros_like(Q)
+    for t in reversed(range(S)):
+        log_policy = log_softmax(Q / entropy_weight)  # Q: edges 0 to t
+        log_p += log_policy.reshape(Q.shape + (1,) * (S - 1 - t))
+        Q = np.sum(np.exp(log_policy) * Q, axis=-1)
+    return np.exp(log_p).ravel()
 
 
 # --- Worker processes -------------------------------------------------------------------------

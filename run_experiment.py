@@ -4,10 +4,11 @@
     python run_experiment.py --quick         a look, in seconds
     python run_experiment.py --help          everything else
 
-It prints the benchmark; Table 1, paper beside formula; each reward's optimum; a row per window of
-250 networks; the paper's claims beside ours; the best networks found; the time. It writes
-table1.csv, the figures, samples.csv.gz and summary.json to --out, all or none. A search's result
-depends on its seed and its reward alone, not on which searches are beside it."""
+It prints the benchmark; Table 1, printed values and formula; each reward's best cell, and where a
+search of unlimited length goes; a row per window of 250 samples; the paper's claims and our runs;
+how soon the searches find the best cell; what was found. It writes table1.csv, the figures,
+samples.csv.gz and summary.json to --out, all or none. A search's result depends on its seed, its
+reward and the hyperparameters alone, not on which searches run at the same time."""
 
 import os
 
@@ -28,11 +29,18 @@ import numpy as np
 
 import nas_benchmark
 import nas_reward
-from claims import MIN_PAIRS, MIN_RUNS, evaluate_claims, range_95, whole_run_of
+from claims import (
+    MIN_PAIRS,
+    MIN_RUNS,
+    claims_report,
+    compare_rewards,
+    evaluate_claims,
+    whole_run_of,
+)
 from command_line import Parser, UserError, atomic_output, clear_progress, progress, run
 from nas_benchmark import CELLS, MAX_MS, N_CELLS, SHORT, cell_to_string, string_to_cell
 from nas_reward import PAIR, REWARDS, SAMPLES, T_MS, WINDOW
-from nas_search import CORES, HYPERPARAMETERS, Problem, run_searches
+from nas_search import CORES, HYPERPARAMETERS, Problem, run_searches, words_of
 
 SEEDS = 40  # the fewest at which every claim can be decided is 39
 MAX_NETWORKS = 100_000_000  # in one run, random search among them
@@ -47,17 +55,20 @@ def experiment(argv):
     with atomic_output(args.out) as folder:
         print_benchmark(problem)
         print_rewards()
-        print_optima(problem)
+        print_optima(problem, args.entropy_weight)
 
         seeds = range(args.first_seed, args.first_seed + args.seeds)
-        print_window_header(problem)
+        print_window_header(problem, args)
         with timed(wall_s, "search"):
             on_window = ProgressPrinter(problem, args.samples)
-            runs = run_searches(problem, seeds, args.samples, args.workers, on_window=on_window)
+            runs = run_searches(
+                problem, seeds, args.samples, args.workers, hyperparameters_of(args), on_window
+            )
 
         claims = evaluate_claims(runs.points(), problem.target_ms)
-        print_claims(claims, args.seeds, args.samples)
+        print_claims(claims, args.seeds)
         print_what_the_target_forbids(problem)
+        print_comparisons(compared(runs), args.seeds)
         print_best_found(runs)
 
         with timed(wall_s, "figures"):
@@ -66,7 +77,14 @@ def experiment(argv):
             write_table_1(folder / "table1.csv", nas_reward.table_1())
             write_samples(folder / "samples.csv.gz", runs)
         write_summary(folder / "summary.json", args, runs, claims, wall_s)
+    print_conclusion(claims, runs, args.out)
     print_time(args, runs, wall_s)
+
+
+def compared(runs):
+    """What `claims.compare_rewards` says of the runs; [] if no cell is under T."""
+    best = runs.problem.optima()["best_under_T"]
+    return compare_rewards(runs.points(), runs.problem.target_ms, best["accuracy"]) if best else []
 
 
 def draw(folder, runs, claims, animate):
@@ -77,7 +95,7 @@ def draw(folder, runs, claims, animate):
     if animate:
         samples = runs.rows["random"].shape[1]
         path = folder / "search.gif"
-        figures.animate(path, runs.problem, runs.seeds[0], samples, HYPERPARAMETERS)
+        figures.animate(path, runs.problem, runs.seeds[0], samples, runs.hyperparameters)
 
 
 @contextlib.contextmanager
@@ -110,6 +128,16 @@ def parse(argv):
     target.add_argument("--target-ms", type=float, default=T_MS, metavar="T", help=ms)
     quantile = "choose T so that this share of all cells meets it, e.g. 0.75"
     target.add_argument("--target-quantile", type=share, metavar="Q", help=quantile)
+    step = "of Adam (default: {learning_rate:g})".format(**HYPERPARAMETERS)
+    add("--learning-rate", type=between(1e-6, 1), metavar="RATE", help=step)
+    weight = "of the entropy, in units of R (default: {entropy_weight:g})".format(**HYPERPARAMETERS)
+    add("--entropy-weight", type=between(0, 100), metavar="W", help=weight)
+    units = "hidden units of the LSTM (default: {hidden})".format(**HYPERPARAMETERS)
+    add("--hidden", type=whole(1, 256), metavar="H", help=units)
+    decay = "of the moving-average baseline, or none (default: {baseline_decay:g})"
+    decay = decay.format(**HYPERPARAMETERS)
+    add("--baseline-decay", type=decay_or_none, metavar="D|none", help=decay)
+    parser.set_defaults(**HYPERPARAMETERS)
     cores = "processes (default: all cores)"
     add("--workers", type=whole(1, 1_024), default=CORES, metavar="N", help=cores)
     out = "folder for results (default: results)"
@@ -137,6 +165,31 @@ def whole(least, most):
         return int(text)
 
     return integer
+
+
+def between(least, most):
+    """An argparse type: numbers from `least` to `most`."""
+
+    def number(text):
+        if not least <= float(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be at least {least:g} and at most {most:g}")
+        return float(text)
+
+    return number
+
+
+def decay_or_none(text):
+    """An argparse type: a number from 0 up to, and without, 1; or "none"."""
+    if text == "none":
+        return None
+    if not 0 <= float(text) < 1:
+        raise argparse.ArgumentTypeError("must be none, or at least 0 and below 1")
+    return float(text)
+
+
+def hyperparameters_of(args):
+    """The hyperparameters among the options, as a dict like HYPERPARAMETERS."""
+    return {name: getattr(args, name) for name in HYPERPARAMETERS}
 
 
 def share(text):
@@ -172,10 +225,13 @@ def heading(text):
 
 
 def print_benchmark(problem):
+    facts = problem.benchmark.provenance
     heading(f"Benchmark: {problem.benchmark.name}")
-    print(problem.benchmark)
-    share = f"{problem.under.mean():.1%} of the {N_CELLS:,} cells are that fast"
-    print(f"  T        {problem.target_ms:g} ms; {share}")
+    accuracy = "{dataset}; split {split}; epochs {epochs}; trials {trials}".format(**facts)
+    print(f"  accuracy  {accuracy}")
+    print("  latency   {device}; batch {batch}".format(**facts))
+    share = f"{problem.under.mean():.1%} of the {N_CELLS:,} cells are under T (latency at most T)"
+    print(f"  target    T = {problem.target_ms:g} ms: {share}")
 
 
 def print_rewards():
@@ -185,9 +241,24 @@ def print_rewards():
     print(nas_reward.comparisons_report())
 
 
-def print_optima(problem):
-    heading(f"Optimum: the best of all cells, by each reward, on {problem.benchmark.name}")
-    print_cells(problem.optima())
+def print_optima(problem, entropy_weight):
+    """Each reward's best cell, and its fixed-point policy."""
+    heading(f"Best of all {N_CELLS:,} cells by each reward: no search, on {problem.benchmark.name}")
+    print(f"  {'':12}  accuracy   latency  under T  0->1 0->2 1->2 0->3 1->3 2->3")
+    for name, cell in problem.optima().items():
+        if cell is None:
+            print(f"  {name:12}  no cell is under T")
+            continue
+        under = "yes" if cell["meets_target"] else "no"
+        operations = " ".join(f"{SHORT[k]:4}" for k in string_to_cell(cell["arch"]))
+        line = f"  {name:12}  {cell['accuracy']:8.2%}  {cell['latency_ms']:5.2f} ms"
+        print(f"{line}  {under:7}  {operations}".rstrip())
+    if entropy_weight > 0:
+        print(f"  where a search of unlimited length goes, at entropy weight {entropy_weight:g}:")
+        for name, end in problem.fixed_points(entropy_weight).items():
+            where = f"{end['accuracy']:8.2%}  {end['latency_ms']:5.2f} ms"
+            spread = f"{np.exp(end['entropy']):,.0f} cells (exp of the entropy)"
+            print(f"  {name:12}  {where}  {end['p_under_target']:.0%} under T, over {spread}")
     for name in problem.reward_tables:
         spread = problem.spread(name)
         if not 1 / 100 < spread < 100:
@@ -195,24 +266,12 @@ def print_optima(problem):
             print(f"  careful: {says}, and the entropy weight is in units of R")
 
 
-def print_cells(cells):
-    """A line for each of cells {name: what Problem.facts says, or None}."""
-    print(f"  {'':12}  accuracy   latency  meets T  0->1 0->2 1->2 0->3 1->3 2->3")
-    for name, cell in cells.items():
-        if cell is None:
-            print(f"  {name:12}  no cell under T")
-            continue
-        meets = "yes" if cell["meets_target"] else "no"
-        operations = " ".join(f"{SHORT[k]:4}" for k in string_to_cell(cell["arch"]))
-        line = f"  {name:12}  {cell['accuracy']:8.2%}  {cell['latency_ms']:5.2f} ms"
-        print(f"{line}  {meets:7}  {operations}".rstrip())
-
-
-def print_window_header(problem):
+def print_window_header(problem, args):
     names = [*problem.reward_tables, "random"]
-    heading(f"Search: a row per window of {WINDOW} networks, mean over seeds (Fig. 7)")
+    like = "" if args.samples == SAMPLES else f"; its counts are not the paper's of {SAMPLES:,}"
+    heading(f"Search (Fig. 7): means of windows of {WINDOW} samples, {args.seeds} seeds{like}")
     print(("          " + "".join(f"  {name:^16}" for name in names)).rstrip())
-    print("  networks" + "  acc %    ms  <=T" * len(names) + "   <=T: seeds with a mean <= T")
+    print("   samples" + "   acc%    ms  <=T" * len(names) + "   <=T: seeds with a mean <= T")
 
 
 class ProgressPrinter:
@@ -236,25 +295,14 @@ class ProgressPrinter:
         progress(end, self.samples, time.perf_counter() - self.start)
 
 
-def print_claims(results, seeds, samples):
-    heading(f"The paper's claims: its one run beside our {seeds} seeds")
-    columns = f"{'paper':>6} {'ours':>9} {'95 % of runs':>15} {'p':>6} {'random':>6}"
-    print(f"  {'':37} {columns}  verdict")
-    for e in results:
-        paper = "" if e["paper"] is None else f"{e['paper']:,}"
-        p = "" if e["p"] is None else f"{e['p']:.2g}"
-        random = "" if e["random"] is None else f"{e['random']:,.4g}"
-        ours = spread = "-"
-        if e["median"] is not None:
-            ours = f"{e['censoring']} {e['median']:,.4g}".strip()
-            spread = "[{:,.4g}, {:,.4g}]".format(*range_95(e["per_seed"]))
-        verdict = e["verdict"]
-        columns = f"{paper:>6} {ours:>9} {spread:>15} {p:>6} {random:>6}"
-        print(f"  {e['text']:37} {columns}  {verdict}".rstrip())
-    print(f"  ours: the median; a search that never settles counts as {samples:,}, and so >=")
-    if {e["verdict"] for e in results} & {"not comparable", "too few seeds"}:
-        print(f"  no verdict where there cannot be one: a number takes T = {T_MS:g} ms and")
-        print(f"  {MIN_RUNS} seeds of {SAMPLES:,} networks, a direction {MIN_PAIRS} seeds")
+def print_claims(results, seeds):
+    heading(f"The paper's claims: its one run per reward, and our {seeds} runs")
+    print(claims_report(results))
+    print("  inside, outside: exact rank test of the paper's number among our runs (p <= 0.05)")
+    print("  supported, reversed: exact sign test, paired by seed. never: not within the samples")
+    if {e["verdict"] for e in results if e["reward"]} & {"not comparable", "too few seeds"}:
+        print(f"  a number of the paper takes T = {T_MS:g} ms, {SAMPLES:,} samples and {MIN_RUNS}")
+        print(f"  seeds, a sign {MIN_PAIRS} seeds")
 
 
 def print_what_the_target_forbids(problem):
@@ -262,23 +310,53 @@ def print_what_the_target_forbids(problem):
     share = problem.under.mean()
     if not 0.02 <= share <= 0.98:
         nearly = "everything" if share < 0.5 else "nothing"
-        print(
-            f"  careful: {share:.1%} of all cells are under T = {problem.target_ms:g} ms, so that T"
-        )
+        where = f"under T = {problem.target_ms:g} ms"
+        print(f"  careful: {share:.1%} of all cells are {where}, so that T")
         print(f"  forbids nearly {nearly}; --target-quantile 0.75 chooses another T")
 
 
+def print_comparisons(lines, seeds):
+    """Any two rewards, paired by seed: what `compare_rewards` found."""
+    if lines:
+        heading(f"Rewards compared by seed: in how many of {seeds} seeds, and p of the sign test")
+    for e in lines:
+        ahead = f"{e['ahead']:3} of {e['of']}, p = {e['p']:.2g}"
+        print(f"  {e['first']:12} {e['what']:34} than {e['second']:12} {ahead}")
+
+
 def print_best_found(runs):
-    cells = runs.best_found() | {"of all cells": runs.problem.optima()["best_under_T"]}
-    name = runs.problem.benchmark.name
-    heading(f"Best network found under T = {runs.problem.target_ms:g} ms, on {name}")
-    print_cells(cells)
+    """In how many searches the best cell under T was found, and how soon."""
+    best = runs.problem.optima()["best_under_T"]
+    if best is None:
+        return
+    heading(f"Best cell under T ({best['accuracy']:.2%}, {best['latency_ms']:.2f} ms), per search")
+    print(f"  {'':12}    found in  after (median)  best accuracy under T (median)")
+    for name, e in runs.best_found().items():
+        after = "never" if e["median_samples"] is None else f"{e['median_samples']:,.0f}"
+        found = f"{e['runs_that_found_it']} of {e['of']}"
+        print(f"  {name:12}  {found:>10}  {after:>14}  {e['median_accuracy']:.2%}")
+
+
+def print_conclusion(results, runs, out):
+    """Three sentences: what was found, on what, and which pictures to open."""
+    heading("In short")
+    signs = [e["verdict"] for e in results if e["kind"] == "sign"]
+    values = [e["verdict"] for e in results if e["kind"] == "value"]
+    supported = f"{signs.count('supported')} of the paper's {len(signs)} signs are supported"
+    judged = values.count("inside") + values.count("outside")
+    print(f"  {supported}; {values.count('inside')} of its {judged} numbers lie inside our runs,")
+    print(f"  on {runs.problem.benchmark.name}, with")
+    print(f"  {words_of(runs.hyperparameters)}.")
+    print(
+        "  Open fig7.png for the searches, claims.png for the verdicts, landscape.png for the why,"
+    )
+    print(f"  all in {out}/.")
 
 
 def print_time(args, runs, wall_s):
     heading("Time")
     searches = len(runs.problem.reward_tables) * args.seeds
-    print(f"  {searches} searches of {args.samples:,} networks; results in {args.out}/")
+    print(f"  {searches} searches of {args.samples:,} samples; results in {args.out}/")
     times = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in wall_s.items())
     print(f"  {times}; {us_per_sample(runs):.1f} us per sample and run, on one core")
 
@@ -327,11 +405,14 @@ def write_summary(path, args, runs, claims, wall_s):
     summary = dict(
         benchmark=runs.problem.benchmark.provenance,
         settings=vars(args)
-        | dict(target_ms=runs.problem.target_ms, hyperparameters=HYPERPARAMETERS),
+        | dict(target_ms=runs.problem.target_ms, hyperparameters=runs.hyperparameters),
         table1=nas_reward.table_1(),
         comparisons=nas_reward.comparisons(),
         optimum=runs.problem.optima(),
+        fixed_points=runs.problem.fixed_points(args.entropy_weight),
         claims=claims,
+        whole_run=whole_run_of(claims),
+        compared=compared(runs),
         best_found=runs.best_found(),
         timing=dict(
             searches=len(runs.problem.reward_tables) * args.seeds,

@@ -34,12 +34,12 @@ import numpy as np
 import published as protocol
 from pages import markdown, read_csv, write_csv
 from sensitivity import MODELLED, table_of
-from tables import STUDY, choose, fill, words_of
+from tables import STUDY, choose, fill
 
 import figures
 from command_line import atomic_output, run, tracked
 from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, Y, equal_strength, mnasnet, proposed
-from nas_search import HYPERPARAMETERS, Problem, run_searches
+from nas_search import HYPERPARAMETERS, Problem, run_searches, words_of
 
 PROXYLESS = -0.10  # ProxylessNAS's exponent (Cai et al. 2019; their code)
 

@@ -16,14 +16,14 @@ import build_benchmark
 import numpy as np
 import surrogate
 from pages import markdown
-from tables import fill, words_of
+from tables import fill
 
 import nas_benchmark
 from claims import evaluate_claims, key
 from command_line import Parser, run, tracked
 from nas_benchmark import CELLS, CONNECTED, N_CELLS, Benchmark, network_of
 from nas_reward import PAIR, T_MS
-from nas_search import Problem, run_searches
+from nas_search import Problem, run_searches, words_of
 
 README = Path(__file__).resolve().parents[1] / "data" / "README.md"
 SEEDS = range(40)

@@ -2,7 +2,6 @@
 
     fill(page, tables)              put {marker: table} between the markers of a page
     problems(page, tables, known)   what the page shows that no table says
-    words_of(setting)               hyperparameters in a line
     choose(argv, about, commands)   call the command that argv names
 
 A table stands between <!-- marker --> and <!-- end of marker -->. The rest of a page is written by
@@ -53,12 +52,6 @@ def problems(page, tables, known=""):
 def numbers(text):
     """The results in a text: numbers with a decimal point, and whole percents."""
     return re.findall(r"\d[\d,]*\.\d+|\d+(?= %)", text)
-
-
-def words_of(setting):
-    """Hyperparameters in a line."""
-    words = [f"{name} {value}" for name, value in setting.items()]
-    return ", ".join(words).replace("_", " ")
 
 
 def choose(argv, about, commands):

@@ -238,10 +238,6 @@ def test_settings_of_the_grid():
     for name in PAIR:
         spreads = [np.prod(p[name] ** -p[name]) for p in last]
         assert line[f"{name}.spread"] == pytest.approx(np.median(spreads), rel=1e-4)
-    value = dict(kind="value", paper=5, median=7, verdict="undecided")
-    for low, high, verdict in ((1, 5, "inside"), (5, 9, "inside"), (6, 9, "outside")):
-        assert sensitivity.inside(value | dict(min=low, max=high)) == verdict
-    assert sensitivity.inside(value | dict(kind="sign")) == "undecided"
     chosen = sensitivity.chosen(read_csv(STUDY / "hyperparameters.csv"))
     assert {name: float(chosen[name]) for name in HYPERPARAMETERS} == HYPERPARAMETERS
 
