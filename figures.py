@@ -1,7 +1,10 @@
-"""What people look at: the paper's Figs 2, 3, 6 and 7, drawn from our runs, and what explains them.
+"""Figures: the paper's Figs 2, 3, 6 and 7 from our runs, and pictures that explain them.
+
+    python figures.py --from results         all pictures of a run again, without a search
 
     write_figures(folder, runs, results)     fig2, fig3, fig6, fig7, best, claims, landscape.png
     animate(path, problem, seed, ...)        search.gif: the policies move over the landscape
+    read_runs(folder)                        the Runs in a folder of results
 
 A reward has one colour everywhere, one of your own as well; random search is grey, and verdicts
 have colours that belong to no reward. Pictures are 16:9 (wider or taller with three rewards or
@@ -18,7 +21,12 @@ Left out: pyplot. `Figure` needs no display, and starts faster. docs/drawings.py
 that need no run, docs/sliders.py a window with sliders."""
 
 import contextlib
+import csv
+import gzip
+import json
+import sys
 import warnings
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -27,9 +35,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from claims import CLAIMS, range_95, window_means
-from command_line import UserError
-from nas_benchmark import N_CELLS
+import command_line
+import nas_benchmark
+from claims import CLAIMS, evaluate_claims, range_95, window_means
+from command_line import UserError, as_user_error, atomic_output
+from nas_benchmark import CELLS, N_CELLS, cell_to_string
 from nas_reward import (
     PAIR,
     REWARDS,
@@ -42,7 +52,7 @@ from nas_reward import (
     proposed_slope,
     reward_table,
 )
-from nas_search import HYPERPARAMETERS, policies, words_of
+from nas_search import HYPERPARAMETERS, Problem, Runs, policies, words_of
 
 SIZE = (16, 9)  # inches, each 72 pt: 18 pt are 1/36 of the height
 STYLE = {
@@ -73,10 +83,16 @@ BLANK = dict(fc="white", ec="none", pad=2)  # behind a text that stands on a lin
 
 def palette(names):
     """{reward: colour} of these rewards, and of random search; your own get what is left."""
-    own = [name for name in names if name not in REWARDS]
-    order = [*REWARDS, *own]
+    others = dict.fromkeys([*REWARDS, *names]).keys() - PAIR
+    order = [*PAIR, *sorted(others, key=[*REWARDS, *names].index)]
     colours = {name: COLOURS[order.index(name) % len(COLOURS)] for name in names}
     return colours | {"random": GREY}
+
+
+def title_of(name):
+    """What a reward, or random search, is called in pictures."""
+    titles = {"mnasnet": "MnasNet reward", "random": "random search"}
+    return titles.get(name, f"{name} reward" if name in REWARDS else name)
 
 
 @contextlib.contextmanager
@@ -148,7 +164,9 @@ def label_ends(axes, x, ends, colours):
     y = -np.inf
     for name in sorted(ends, key=ends.get):
         y = max(ends[name], y + gap)
-        axes.annotate(f" {name}", (x, y), color=colours[name], va="center", annotation_clip=False)
+        axes.annotate(
+            f" {title_of(name)}", (x, y), color=colours[name], va="center", annotation_clip=False
+        )
 
 
 # --- Figs 2 and 3: the rewards against latency ------------------------------------------------
@@ -184,7 +202,7 @@ def fig2(path, rewards, target_ms=T_MS):
     colours = palette(rewards)
     ms = curve_ms(target_ms)
     accuracy = np.full_like(ms, CURVE_ACCURACY)
-    title = "Fig. 2: rewards f and their slopes f', at accuracy 50 %"
+    title = "Fig. 2: rewards f and their slopes f' = df/dLAT, at an accuracy of 50%"
     margins = dict(right=0.9, bottom=0.2, wspace=0.1)
     with picture(path, title, columns=len(rewards), margins=margins) as [panels]:
         figure = panels[0].figure
@@ -198,7 +216,7 @@ def fig2(path, rewards, target_ms=T_MS):
             right.sharey(right_axes[0])
             right.spines["right"].set_visible(True)
             right.tick_params(labelright=right is right_axes[-1])
-            axes.set_title(name, color=colours[name])
+            axes.set_title(title_of(name), color=colours[name])
             axes.set(xlabel="latency (ms)", ymargin=0.15)
             mark_target_upright(axes, target_ms)
             mark_directions(axes, target_ms)
@@ -233,8 +251,8 @@ def fig3(path, rewards, target_ms=T_MS):
     ms = curve_ms(target_ms)
     accuracy = np.full_like(ms, CURVE_ACCURACY)
     ends = {}
-    title = "Fig. 3: the rewards against latency, at accuracy 50 %"
-    with picture(path, title, margins=dict(right=0.84)) as [[axes]]:
+    title = "Fig. 3: the rewards against latency, at an accuracy of 50%"
+    with picture(path, title, margins=dict(right=0.80)) as [[axes]]:
         for name, reward in rewards.items():
             R = along(reward, accuracy, ms, target_ms)
             axes.plot(ms, R, color=colours[name])
@@ -273,7 +291,7 @@ def fig6(path, runs, results):
             for low, (paper, ours) in boxes.get(name, {}).items():
                 outline_bins(axes, low, ms_edges[0], problem.target_ms, colours[name])
                 write_below(axes, low + 5, paper, ours, colours[name])
-            axes.set_title(name, color=colours[name])
+            axes.set_title(title_of(name), color=colours[name])
             axes.set_xticks(percent_edges[:-1] + 5, percent_labels(percent_edges))
             axes.tick_params(length=0)
             mark_target_across(axes, problem.target_ms)
@@ -397,7 +415,7 @@ def draw_windows(axes, edges, means, colour, name):
     edges (windows + 1,) in networks, means (seeds, windows)."""
     low, median, high = np.quantile(means, [0.1, 0.5, 0.9], axis=0)  # (windows,) each
     axes.stairs(high, edges, baseline=low, fill=True, color=colour, alpha=0.2)
-    axes.stairs(median, edges, baseline=None, color=colour, lw=3.5, label=name)
+    axes.stairs(median, edges, baseline=None, color=colour, lw=3.5, label=title_of(name))
 
 
 def mark_settling(axes, results, target_ms, colours):
@@ -426,7 +444,7 @@ def best(path, runs):
             percent = 100 * runs.best_so_far(name)  # (seeds, samples)
             low, median, high = np.quantile(percent, [0.1, 0.5, 0.9], axis=0)
             axes.fill_between(after, low, high, color=colours[name], alpha=0.2, lw=0)
-            axes.plot(after, median, color=colours[name], label=name)
+            axes.plot(after, median, color=colours[name], label=title_of(name))
             lowest.append(median[min(50, samples) - 1])
         if optimum:
             highest = 100 * optimum["accuracy"]
@@ -448,7 +466,7 @@ MARKS = {  # what it means: how it is drawn
     "median of ours": dict(marker="o", ms=12),
     "at least that": dict(marker=">", ms=12),
     "at most that": dict(marker="<", ms=12),
-    "95 % of ours": dict(ls="-", lw=8, alpha=0.4),
+    "95% of ours": dict(ls="-", lw=8, alpha=0.4),
     "random search": dict(marker="x", ms=11, mew=3, color=GREY),
 }
 GROUPS = {claim.id: claim.group for claim in CLAIMS}
@@ -496,7 +514,7 @@ def draw_claim(axes, y, e, colour):
         axes.plot(x, np.full(np.size(x), y), **dict(color=colour) | MARKS[mark])
 
     if e["median"] is not None:
-        draw("95 % of ours", range_95(e["per_seed"]))
+        draw("95% of ours", range_95(e["per_seed"]))
         each = np.full(len(e["per_seed"]), y)
         axes.plot(e["per_seed"], each, "|", color=colour, ms=14, mew=1)
         draw(MEDIANS[e["censoring"]], e["median"])
@@ -569,7 +587,7 @@ def draw_landscape(axes, problem, levels, name, colour):
             label_level(axes, level, at, colour)
     mark_optimum(axes, problem, name, colour)
     mark_target_upright(axes, problem.target_ms, at=0.04)
-    axes.set_title(name, color=colour)
+    axes.set_title(title_of(name), color=colour)
     axes.set(xlim=x, ylim=y, xlabel="latency (ms)")
 
 
@@ -604,14 +622,16 @@ def mark_optimum(axes, problem, name, colour):
     ms = problem.benchmark.latency_ms[row]
     percent = 100 * problem.benchmark.accuracy[row]
     style = dict(ms=32, color=colour, mec="black", mew=1.5, zorder=4)
-    axes.plot(ms, percent, "*", label="best cell, thick line: as good", **style)
+    axes.plot(
+        ms, percent, "*", label="cell of highest reward; thick curve: the same reward", **style
+    )
 
 
 def mark_fixed_point(axes, end, colour):
     """A hollow star where a search of unlimited length goes: mean latency and accuracy."""
     place = (end["latency_ms"], 100 * end["accuracy"])
     style = dict(ms=32, mfc="white", mec=colour, mew=3, zorder=4, ls="none")
-    axes.plot(*place, "*", label="where an unlimited search goes: the fixed point", **style)
+    axes.plot(*place, "*", label="fixed point: where an unlimited search goes", **style)
 
 
 def landscape(path, runs):
@@ -620,7 +640,7 @@ def landscape(path, runs):
     colours = palette(problem.reward_tables)
     points = runs.points()
     levels = levels_of(problem)
-    title = f"All cells, and lines of equal reward,\non {source(runs)}"
+    title = f"All cells, and curves of equal reward,\non {source(runs)}"
     ends = problem.fixed_points(runs.hyperparameters["entropy_weight"])
     margins = dict(top=0.82, bottom=0.24)
     columns = len(problem.reward_tables)
@@ -635,7 +655,7 @@ def landscape(path, runs):
                 ms=11,
                 color=colours[name],
                 mec="white",
-                label=f"where a run ends: mean of its last {WINDOW}",
+                label=f"where a search ends: mean of its last {WINDOW}",
             )
             if name in ends:
                 mark_fixed_point(axes, ends[name], colours[name])
@@ -644,14 +664,16 @@ def landscape(path, runs):
         panels[0].figure.legend(handles, labels, loc="lower center", ncols=2)
 
 
-WHAT_MOVES = "dots: cells likelier than at random; their area: probability; cross: the mean"
+FIRST_FRAMES = (0, 25, 50, 100, 175)  # samples; from then on, a frame per window
+WHAT_MOVES = "dots: cells more probable than 1/15,625 (area: probability); cross: the mean"
 
 
 def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMETERS):
-    """A GIF of the exact policies of one search per reward: a frame per window of 250 networks.
+    """A GIF of the exact policies of one search per reward: a frame per window of 250 samples, and
+    some more in the first.
 
-    A dot is a cell that is likelier than under random search, and its area is its probability; the
-    cross is the policy's mean."""
+    A dot is a cell that is more probable than in random search, and its area is its probability;
+    the cross is the policy's mean."""
     from matplotlib.animation import PillowWriter  # here, for it is slow to import
 
     writer = PillowWriter(fps=3)
@@ -666,8 +688,10 @@ def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMET
             draw_landscape(axes, problem, levels, name, colours[name])
         panels[0].set_ylabel("accuracy (%)")
         panels[0].figure.supxlabel(WHAT_MOVES, y=0.03, fontsize=18)
-        for window, p in enumerate(policies(problem, seed, samples, hyperparameters), start=1):
-            drawn = min(window * WINDOW, samples)
+        ends = sorted({*FIRST_FRAMES, *range(WINDOW, samples, WINDOW), samples})
+        ends = [end for end in ends if end <= samples]
+        frames = policies(problem, seed, ends, hyperparameters)
+        for drawn, p in zip(ends, frames, strict=True):
             title = f"The policies after {drawn:,} samples, on {problem.benchmark.name}"
             panels[0].figure.suptitle(title, y=0.97)
             artists = []
@@ -697,3 +721,46 @@ def draw_policy(axes, benchmark, history, colour):
     (trail,) = axes.plot(ms, percent, color="black", lw=2, zorder=5)
     (mean,) = axes.plot(ms[-1], percent[-1], "X", color="black", mec="white", ms=18, zorder=5)
     return dots, trail, mean
+
+
+# --- The pictures of a run again --------------------------------------------------------------
+
+
+def read_runs(folder):
+    """The Runs in a folder of results: samples.csv.gz and summary.json. Raises UserError."""
+    with as_user_error(folder, "folder of results", "make it with run_experiment.py"):
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        settings = summary["settings"]
+        benchmark = nas_benchmark.load(settings["benchmark"])
+        if benchmark.provenance != summary["benchmark"]:
+            raise ValueError(f"its benchmark {summary['benchmark']['name']} is not there any more")
+        problem = Problem(benchmark, settings["rewards"], settings["target_ms"])
+        row_of = {cell_to_string(cell): row for row, cell in enumerate(CELLS)}
+        rows = {}
+        with gzip.open(folder / "samples.csv.gz", "rt", newline="", encoding="utf-8") as file:
+            for line in csv.DictReader(file):
+                rows.setdefault(line["reward"], []).append(row_of[line["arch"]])
+        shape = (settings["seeds"], settings["samples"])
+        rows = {name: np.reshape(of_all, shape) for name, of_all in rows.items()}
+        first = settings["first_seed"]
+        seeds = list(range(first, first + settings["seeds"]))
+        return Runs(problem, seeds, rows, {}, {}, settings["hyperparameters"])
+
+
+def main(argv):
+    """The command: draws all pictures of a folder of results again. Raises UserError."""
+    parser = command_line.Parser(description="Draw the pictures of a run again: no search.")
+    add = parser.add_argument
+    written = "a folder that run_experiment.py has written"
+    add("--from", dest="folder", type=Path, required=True, metavar="DIR", help=written)
+    add("--out", type=Path, metavar="DIR", help="folder for the pictures (default: the same)")
+    args = parser.parse_args(argv)
+    runs = read_runs(args.folder)
+    out = args.out or args.folder
+    with atomic_output(out) as folder:
+        write_figures(folder, runs, evaluate_claims(runs.points(), runs.problem.target_ms))
+    print(f"pictures in {out}/")
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, sys.argv[1:]))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from claims import found_after
+from claims import found_after, window_means
 from command_line import UserError, leave_signals_to_the_parent
 from controller_numpy import K, Reinforce, S, log_softmax
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
@@ -139,6 +139,17 @@ class Runs:
             for name, drawn in self.rows.items()
         }
 
+    def median_seed(self):
+        """The seed whose searches end nearest to the median of all: accuracy and latency of the
+        last window, each divided by its standard deviation over the seeds."""
+        ends = []
+        for accuracy, latency_ms in self.points().values():
+            ends += [window_means(accuracy)[:, -1], window_means(latency_ms)[:, -1]]
+        ends = np.array(ends[:-2])  # random search has no policy; (2 rewards, seeds)
+        scale = np.maximum(ends.std(axis=1, keepdims=True), 1e-12)
+        away = (ends - np.median(ends, axis=1, keepdims=True)) / scale
+        return self.seeds[int(np.argmin((away**2).sum(axis=0)))]
+
     def best_found(self):
         """Per reward, and for random search: how soon each search finds the best cell under T.
 
@@ -251,15 +262,16 @@ def expectations(problem, tables, p):
     return np.array([(p * column).sum(axis=1) for column in columns])
 
 
-def policies(problem, seed, samples=SAMPLES, hyperparameters=HYPERPARAMETERS):
-    """The search with one seed, seen from inside: yields {reward: p (15625,)} each 250 networks.
+def policies(problem, seed, ends, hyperparameters=HYPERPARAMETERS):
+    """The search with one seed, seen from inside: {reward: p (15625,)} after each of `ends`.
 
-    p is the probability of every cell, by row, under the policy as it then is: exact, not sampled.
-    """
+    ends: the numbers of samples, ascending. p is the probability of every cell, by row, under the
+    policy as it then is: exact, not sampled."""
     tables = np.stack(list(problem.reward_tables.values()))  # (rewards, 15625)
     search = Reinforce([seed] * len(tables), **hyperparameters)
-    for start in range(0, samples, WINDOW):
-        search.search(tables, min(WINDOW, samples - start))
+    for size in np.diff(ends, prepend=0):
+        if size:
+            search.search(tables, size)
         yield dict(zip(problem.reward_tables, search.controller.probabilities(), strict=True))
 
 

@@ -88,14 +88,14 @@ def compared(runs):
 
 
 def draw(folder, runs, claims, animate):
-    """All figures, into `folder`; the animation, of the first seed, if asked for."""
+    """All figures, into `folder`; if asked for, the animation, of the seed that ends as most do."""
     import figures  # here, for --help should not wait for matplotlib
 
     figures.write_figures(folder, runs, claims)
     if animate:
         samples = runs.rows["random"].shape[1]
         path = folder / "search.gif"
-        figures.animate(path, runs.problem, runs.seeds[0], samples, runs.hyperparameters)
+        figures.animate(path, runs.problem, runs.median_seed(), samples, runs.hyperparameters)
 
 
 @contextlib.contextmanager

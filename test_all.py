@@ -40,6 +40,7 @@ import os
 import pickle
 import pickletools
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,8 @@ from nas_search import HYPERPARAMETERS, Problem, run_searches
 
 HERE = Path(__file__).resolve().parent
 README = (HERE / "README.md").read_text(encoding="utf-8")
+SHOWN = (HERE / "docs" / "results.md").read_text(encoding="utf-8").partition("```text\n")[2]
+SHOWN = SHOWN.partition("\n```")[0]  # what the default run prints
 TABLES = Path(os.environ.get("NAS_TABLES") or HERE / "data" / "cache")  # the public tables
 SURROGATE = nas_benchmark.load(nas_benchmark.SURROGATE)
 COLUMNS = (SURROGATE.accuracy, SURROGATE.latency_ms)
@@ -146,7 +149,7 @@ def test_readme_shows_what_nas_reward_prints():
     def lines(text):
         return [line for line in text.splitlines() if line.strip("-")]
 
-    shown = README.partition("\n\nTable 1: ")[2].partition("\n\nOptimum: ")[0]
+    shown = SHOWN.partition("\n\nTable 1: ")[2].partition("\n\nBest of all ")[0]
     script = [sys.executable, HERE / "nas_reward.py"]
     done = subprocess.run(script, capture_output=True, text=True, check=True)
     assert lines(done.stdout) == lines(f"Table 1: {shown}")
@@ -1386,7 +1389,7 @@ def test_exact_policy_and_a_network_exactly_at_the_target():
             )
             found = {what: values[1, window] for what, values in runs.expected[name].items()}
             assert found == pytest.approx(expected, rel=1e-4)
-    steps = list(nas_search.policies(problem, 1, 300, LIGHT))  # as the animation shows them
+    steps = list(nas_search.policies(problem, 1, [250, 300], LIGHT))  # as the animation shows them
     found = [[p[name] @ SURROGATE.accuracy for name in problem.reward_tables] for p in steps]
     expected = [runs.expected[name]["accuracy"][1] for name in problem.reward_tables]
     assert found == pytest.approx(np.transpose(expected), rel=1e-5)
@@ -1579,29 +1582,26 @@ def test_defaults_and_limits():
         assert run_experiment.target_of(args, SURROGATE) == target_ms
 
 
-def test_readme_shows_what_a_run_prints(results):
-    """Catches a number, a heading or a line that is not printed as README shows it, or not where;
-    a table that lacks its head. Above "Search", to the letter; below, but for our numbers."""
-    shown = README.partition("```text\n")[2].partition("\n```")[0]
+def test_pages_show_what_a_run_prints(results):
+    """Catches a number, a heading or a line that is not printed as docs/results.md shows it, or not
+    where. Above "Search", to the letter; below, but for our numbers and the verdicts."""
     printed = results[1].strip("\n")
     assert max(len(line) for line in printed.splitlines()) <= 100
-    above, _, below = printed.partition("\nSearch: ")
-    shown_above, _, shown_below = shown.partition("\nSearch: ")
+    above, _, below = printed.partition("\nSearch (Fig. 7)")
+    shown_above, _, shown_below = SHOWN.partition("\nSearch (Fig. 7)")
     assert above.split() == shown_above.split()
+    block = README.partition("```text\n")[2].partition("\n```")[0]
+    assert block in SHOWN
+    assert block.startswith("The paper's claims: ")
 
-    def words(text):
-        """The words of each line, but for verdicts and what depends on how many seeds there are."""
-        text = re.sub(r"  (no verdict where|39 seeds of).*\n", "", text)
-        verdicts = {"inside", "outside", "too", "few", "seeds", "supported", "inconclusive"}
-        verdicts |= {"not", "testable", "comparable"}
-        verdicts |= set(nas_benchmark.SHORT)
-        return [
-            [word for word in re.findall(r"[A-Za-z]{3,}", line) if word not in verdicts]
-            for line in text.splitlines()
-        ]
+    def heads(text):
+        """The first words of each line below the search, without numbers and verdicts."""
+        lines = text.partition("\nThe paper's claims: ")[2].splitlines()
+        words = [re.findall(r"[A-Za-z]{3,}", line[:33]) for line in lines]
+        return [word for word in words if word]
 
-    assert words(below)[:4] == words(shown_below)[:4]  # below them, a row for each window
-    assert words(below)[7:-2] == words(shown_below)[8:-2]
+    found, shown = heads(below), heads(shown_below)
+    assert found[:21] == shown[:21]  # up to what the run as a whole is
 
 
 def section(printed, title):
@@ -2004,7 +2004,7 @@ def test_fig_6_counts(runs, pictures):
     figure = pictures["mine fig6"]
     paper = {"mnasnet": ("659", "781"), "proposed": ("780", "1,004")}
     for axes, (name, points) in zip(figure.axes, runs.points().items(), strict=True):
-        assert axes.get_title() == name
+        assert axes.get_title() == figures.title_of(name)
         accuracy, latency_ms = points
         counts = collections.Counter()
         for a, ms in zip(accuracy.flat, latency_ms.flat, strict=True):
@@ -2034,7 +2034,7 @@ def test_fig_7_means(runs, pictures):
         for band, line, (name, points) in zip(bands, lines, runs.points().items(), strict=True):
             means = [unit * points[k][:, window].mean(axis=1) for window in windows]
             low, middle, high = np.quantile(means, [0.1, 0.5, 0.9], axis=1)
-            assert line.get_label() == name
+            assert line.get_label() == figures.title_of(name)
             assert line.get_data().values == pytest.approx(middle)
             assert list(line.get_data().edges) == [0, 250, 500, 600]
             assert band.get_data().values == pytest.approx(high)
@@ -2091,7 +2091,8 @@ def test_pictures_can_be_read(pictures, results):
             assert (width, height) == (16, pytest.approx(9))
             assert min(text.get_fontsize() for text in written) / 72 >= height / 40
         else:
-            assert set(MINE) <= set(re.findall(r"\w+", " ".join(t.get_text() for t in written)))
+            words = re.findall(r"\w+", " ".join(t.get_text() for t in written).lower())
+            assert set(MINE) <= set(words)
     colours = figures.palette([*REWARDS, "mine"])
     assert len(set(colours.values())) == len(REWARDS) + 2  # and random search
     assert figures.palette(["mine", "proposed"])["proposed"] == colours["proposed"]
@@ -2117,19 +2118,53 @@ def test_a_policy_on_the_landscape():
     assert mean.get_xydata() == pytest.approx(trail.get_xydata()[1:])
 
 
+def test_pictures_again(results, tmp_path, capfd):
+    """Catches pictures of a folder that are not those of its run, to the byte; a folder of another
+    benchmark, or of nothing, that ends in a traceback."""
+    folder, _, summary = results
+    assert (
+        command_line.run(figures.main, ["--from", str(folder), "--out", str(tmp_path / "a")]) == 0
+    )
+    pictures = sorted(folder.glob("*.png"))
+    assert len(pictures) == 7
+    for path in pictures:
+        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
+    refused(capfd, lambda argv: command_line.run(figures.main, argv), ["--from", tmp_path], "not a")
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    summary = json.loads((copy / "summary.json").read_text())
+    summary["benchmark"]["name"] = "other"
+    (copy / "summary.json").write_text(json.dumps(summary))
+    words = "its benchmark other is not there any more"
+    refused(capfd, lambda argv: command_line.run(figures.main, argv), ["--from", copy], words)
+
+
+def test_the_seed_that_ends_as_most_do():
+    """Catches a film of a seed at the edge, or one that is chosen by random search."""
+    runs = made_up_runs(["tunas"], seeds=5, samples=300)
+    runs.seeds = [7, 8, 9, 10, 11]
+    latency_ms = np.full((5, 300), 3.0)
+    latency_ms[:, 250:] += np.array([[9.0], [1.0], [4.9], [5.0], [30.0]])  # the last window
+    accuracy = np.full((5, 300), 0.3)
+    accuracy[:, 250:] += np.array([[0.1], [0.2], [0.3], [0.15], [0.05]])
+    randomly = (accuracy, latency_ms[::-1])
+    runs.points = lambda: {"tunas": (accuracy, latency_ms), "random": randomly}
+    assert runs.median_seed() == 10
+
+
 def test_animation(tmp_path):
     """Catches a film that does not move, shows one reward only, or is too large for README."""
     problem = Problem(SURROGATE, ["mnasnet", "proposed"], 17.0)
     path = tmp_path / "search.gif"
     figures.animate(path, problem, 0, 600, LIGHT)
     with PIL.Image.open(path) as film:
-        assert film.n_frames == 3
+        assert film.n_frames == 8  # after 0, 25, 50, 100, 175, 250, 500 and 600 samples
         stills = PIL.ImageSequence.Iterator(film)
         frames = [np.array(still.convert("RGB")) for still in stills]
     assert frames[0].shape == (540, 960, 3)
     for half in (slice(0, 480), slice(480, 960)):
-        assert (frames[0][:, half] != frames[2][:, half]).any()
-    assert path.stat().st_size < 3 * 150_000  # 20 frames of a whole search: 3 MB
+        assert (frames[0][:, half] != frames[-1][:, half]).any()
+    assert path.stat().st_size < 8 * 150_000  # 25 frames of a whole search: 3 MB
 
 
 # --- VII. Failures: full disk, Ctrl-C, kill -9, a reader that leaves --------------------------

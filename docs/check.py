@@ -1,4 +1,4 @@
-"""A check of the numbers on the pages: README.md, docs/lesson.md and docs/solutions.md.
+"""A check of the numbers on the pages: README.md, docs/results.md, lesson.md and solutions.md.
 
     python docs/check.py            a diff where a page is not what the program says; exit code 1
     python docs/check.py --write    writes these numbers and tables anew
@@ -19,7 +19,8 @@ import values
 from command_line import Parser, run
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / name for name in ("README.md", "docs/lesson.md", "docs/solutions.md")]
+PAGES = [ROOT / "README.md"]
+PAGES += [ROOT / "docs" / f"{name}.md" for name in ("results", "lesson", "solutions")]
 NUMBER = r"[-+]?\d[\d,.]*(?:e[-+]\d+)?(?P<comment><!-- (?P<what>[^:]*?):(?P<form>\S*) -->)"
 BLOCK = r"(?P<head><!-- block (?P<what>.*?) -->\n).*?(?P<end><!-- end -->)"
 

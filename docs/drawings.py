@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.patches import Circle, FancyBboxPatch
 
 from command_line import Parser, run
-from figures import BLANK, GREY, mark_target_upright, palette, picture
+from figures import BLANK, GREY, mark_target_upright, palette, picture, title_of
 from nas_benchmark import EDGES, N_CELLS, OPERATIONS, cell_to_row
 from nas_reward import COMPARED, PAIR, SAMPLES, T_MS, TABLE_1, mnasnet_slope, proposed_slope
 
@@ -30,15 +30,15 @@ def slopes(path, target_ms=T_MS):
     colours = palette(PAIR)
     ms = np.linspace(2, 1.5 * target_ms - 1, 400)
     costs = {
-        "mnasnet, accuracy 50 %": -mnasnet_slope(0.5, ms, target_ms),
-        "mnasnet, accuracy 70 %": -mnasnet_slope(0.7, ms, target_ms),
+        "mnasnet, accuracy 50%": -mnasnet_slope(0.5, ms, target_ms),
+        "mnasnet, accuracy 70%": -mnasnet_slope(0.7, ms, target_ms),
         "proposed, any accuracy": -proposed_slope(0.5, ms, target_ms),
     }
-    title = "One more ms: MnasNet charges fast networks, the proposed reward slow ones"
+    title = "Reward lost per extra millisecond"
     with picture(path, title) as [[axes]]:
         for label, cost in costs.items():
             reward = label.partition(",")[0]
-            style = ":" if "50 %" in label else "-"
+            style = ":" if "50%" in label else "-"
             axes.plot(ms, 1000 * cost, style, color=colours[reward], label=label)
         axes.set(xlabel="latency (ms)", ylabel="reward lost per ms (thousandths)")
         axes.set(xlim=(0, 1.5 * target_ms), ylim=(0, 340 / target_ms))
@@ -57,7 +57,7 @@ def table_1(path):
                 R = reward(accuracy, ms)
                 axes.plot(ms, R, "o-", ms=12, color=colours[name])
                 label_pair(axes, pair["case"], accuracy, ms, R)
-            axes.set_title(name, color=colours[name])
+            axes.set_title(title_of(name), color=colours[name])
             axes.set(xlabel="latency (ms)", xlim=(2, 30), xticks=(8, 12, 16, 24))
         panels[0].set_ylabel("reward")
 
@@ -67,7 +67,7 @@ def label_pair(axes, case, accuracy, ms, R):
     up = {"a": "bottom", "b": "center", "c": "top"}[case]  # a1 and c1 are the same
     for k, (offset, side) in enumerate(((-14, "right"), (14, "left"))):
         axes.annotate(
-            f"{case}{k + 1}: {100 * accuracy[k]:.0f} %",
+            f"{case}{k + 1}: {100 * accuracy[k]:.0f}%",
             (ms[k], R[k]),
             xytext=(offset, 0),
             textcoords="offset points",
@@ -107,7 +107,9 @@ def draw_cell(path):
         for k, operation in enumerate(OPERATIONS):
             axes.text(12.1, 6.0 - 0.8 * k, f"{k}  {operation}", fontsize=22)
         row = cell_to_row(EXAMPLE)
-        axes.text(8, 0.4, f"row {row:,} of 15,625; where edges meet, they are added", ha="center")
+        axes.text(
+            8, 0.4, f"row {row:,} of 15,625; a node is the sum of its incoming edges", ha="center"
+        )
 
 
 def draw_edge(axes, text, start, end, operation):
@@ -123,9 +125,9 @@ def draw_edge(axes, text, start, end, operation):
 def draw_loop(path):
     """The loop of reinforcement learning: controller, benchmark, reward, and back."""
     with drawing(path, f"One step of a search, done {SAMPLES:,} times") as axes:
-        draw_box(axes, (3.2, 4.2), "controller", "who chooses:\nan LSTM")
-        draw_box(axes, (12.8, 6.2), "benchmark", f"what exists:\na table of {N_CELLS:,} cells")
-        draw_box(axes, (12.8, 2.2), "reward", "what is good:\nEq. 3 or Eq. 5")
+        draw_box(axes, (3.2, 4.2), "controller", "an LSTM policy:\nsamples a cell")
+        draw_box(axes, (12.8, 6.2), "benchmark", f"a look-up table of\n{N_CELLS:,} cells")
+        draw_box(axes, (12.8, 2.2), "reward", "one number R from\nboth: Eq. 3 or 5")
         draw_arrow(axes, (5.6, 4.9), (10.4, 6.2), (7.6, 6.3), "a cell:\n6 operations")
         draw_arrow(axes, (12.8, 4.9), (12.8, 3.5), (14.2, 4.2), "accuracy,\nlatency")
         draw_arrow(
@@ -133,7 +135,7 @@ def draw_loop(path):
             (10.4, 2.2),
             (5.6, 3.5),
             (7.2, 1.8),
-            "R: what beats the average\nis drawn more often",
+            "REINFORCE: cells that beat the\nbaseline become more probable",
         )
 
 

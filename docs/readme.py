@@ -1,10 +1,10 @@
-"""README's pictures and printed output, from the run that README describes.
+"""The pictures and the printed output on README and docs/results.md, from the default run.
 
     python docs/readme.py        40 s on two cores
 
 It runs `run_experiment.py --animate`, copies the pictures to docs/, draws those that need no run,
-and puts what was printed into README. What stands below "Search" there is as on one machine: other
-processors round differently, and single searches diverge."""
+and puts what was printed into docs/results.md, and the claims into README. Below "Search" the
+numbers are those of one machine: other processors round differently, and single searches diverge."""
 
 import re
 import shutil
@@ -32,6 +32,19 @@ def shortened(printed):
     return "\n".join(text)
 
 
+def claims_of(printed):
+    """What a run prints from the claims on, but for the end."""
+    _, heading, rest = printed.partition("The paper's claims: ")
+    return f"{heading}{rest.partition('In short')[0]}".rstrip()
+
+
+def show(page, text):
+    """Put a text into the first block ```text of a page."""
+    before, rest = page.read_text(encoding="utf-8").split("```text\n", 1)
+    after = rest[rest.index("```") :]
+    page.write_text(f"{before}```text\n{text}\n{after}", encoding="utf-8")
+
+
 def main(argv):
     """The command: runs the experiment, and writes."""
     Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
@@ -40,11 +53,8 @@ def main(argv):
     for picture in [*ROOT.glob("results/*.png"), ROOT / "results" / "search.gif"]:
         shutil.copy(picture, ROOT / "docs")
     drawings.write_drawings(ROOT / "docs")
-    page = ROOT / "README.md"
-    before, rest = page.read_text(encoding="utf-8").split("```text\n", 1)
-    after = rest[rest.index("\n```") :]
-    new = f"{before}```text\n{shortened(done.stdout)}{after}"
-    page.write_text(new, encoding="utf-8")
+    show(ROOT / "docs" / "results.md", shortened(done.stdout))
+    show(ROOT / "README.md", claims_of(done.stdout))
 
 
 if __name__ == "__main__":

@@ -153,23 +153,40 @@ def exercises():
     return markdown(["exercise", "", "minutes"], rows)
 
 
-def results_table():
-    """The paper beside ours: on the surrogate, on measured accuracies, and over the grid."""
-    settings = read_csv(STUDY / "hyperparameters.csv")
+TABLES = ("surrogate", "modelled")  # the same latency; fitted accuracies, and measured ones
+
+
+def results_table(kind):
+    """The paper and our runs, on both of TABLES and over the grid: signs, or values."""
+    configurations = read_csv(STUDY / "hyperparameters.csv")
     lines = {(line["table"], line["claim"]): line for line in read_csv(STUDY / "verdicts.csv")}
     rows = []
     for (table, claim), line in lines.items():
-        if table == "surrogate" and line["verdict"] != "no claim":
-            row = [line["text"], f"{int(line['paper']):,}" if line["paper"] else ""]
-            shares = []
-            for name in ("surrogate", "modelled"):
-                median = lines[name, claim]
-                ours = f"{median['censoring']} {float(median['median']):,.4g}".strip()
-                row.append(f"{ours}: {median['verdict']}")
-                verdicts = [s[f"{claim}.verdict"] for s in settings if s["table"] == name]
-                good = verdicts.count("holds") + verdicts.count("inside")
-                shares.append(f"{good} of {len(verdicts)}")
-            rows.append([*row, " / ".join(shares)])
-    header = ["claim", "paper", "on the surrogate", "on measured accuracies"]
-    header.append("settings in which it holds: surrogate / measured")
-    return markdown(header, rows)
+        if table == TABLES[0] and line["kind"] == kind and line["verdict"] != "no claim":
+            paper = [f"{int(line['paper']):,}"] if kind == "value" else []
+            ours = [in_cell(lines[name, claim]) for name in TABLES]
+            rows.append([line["text"], *paper, *ours, shares(configurations, claim)])
+    paper = ["paper"] if kind == "value" else []
+    where = [f"{name}: median [min, max]" for name in ("surrogate", "measured")]
+    word = "inside" if kind == "value" else "supported"
+    return markdown([kind, *paper, *where, f"{word} in configurations with b, without"], rows)
+
+
+def in_cell(line):
+    """Our runs and the verdict, from a line of verdicts.csv, as text."""
+    digits = 1 if line["claim"].startswith("fig7_accuracy") else 0
+    median, low, high = (f"{float(line[x]):,.{digits}f}" for x in ("median", "min", "max"))
+    return f"{line['censoring']} {median} [{low}, {high}]: {line['verdict']}".strip()
+
+
+def shares(configurations, claim):
+    """In how many configurations of the grid a claim is so: on each of TABLES, with b, without."""
+    texts = []
+    for table in TABLES:
+        here = [line for line in configurations if line["table"] == table]
+        for with_b in (True, False):
+            some = [line for line in here if bool(line["baseline_decay"]) == with_b]
+            verdicts = [line[f"{claim}.verdict"] for line in some]
+            good = verdicts.count("supported") + verdicts.count("inside")
+            texts.append(f"{good}/{len(verdicts)}")
+    return "{}, {}; measured {}, {}".format(*texts)

@@ -1,6 +1,6 @@
 """How much the conclusions depend on what the paper leaves open: hyperparameters and benchmark.
 
-    python study/sensitivity.py hyperparameters --from DIR   the grid, on two tables; half an hour
+    python study/sensitivity.py hyperparameters --from DIR   the grid, on two tables; 80 minutes
     python study/sensitivity.py verdicts --from DIR          each claim on each table; 10 minutes
 
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. Times are
@@ -21,7 +21,7 @@ from pages import markdown, read_csv, write_csv
 from tables import STUDY, choose, fill
 
 import nas_benchmark
-from claims import evaluate_claims, key, range_95, whole_run_of
+from claims import CLAIMS, VALUES, evaluate_claims, key, whole_run_of
 from command_line import run, tracked
 from nas_reward import PAIR, T_MS, WINDOW
 from nas_search import Problem, run_searches
@@ -108,28 +108,31 @@ def hyperparameter_tables(folder=STUDY):
     verdict_lines = read_csv(folder / "verdicts.csv")
     return {
         "rule": rule_table(lines),
-        "shares": shares_table(lines, verdict_lines),
+        "whole": whole_table(lines),
+        "without": without_table(lines),
+        "wild": wild_table(lines, judged(verdict_lines)),
+        "shares": shares_table(lines, judged(verdict_lines)),
         "odds": odds_table(lines, verdict_lines),
     }
 
 
 def candidates(lines):
-    """The settings that the rule chooses from, by entropy weight."""
+    """The configurations that the rule chooses from, by entropy weight."""
     return [line for line in lines if RULE.items() <= line.items()]
 
 
 def spreads(line):
-    """Over how many networks the policies of a setting spread, by reward."""
+    """Over how many networks the policies of a configuration spread, by reward."""
     return [float(line[f"{name}.spread"]) for name in PAIR]
 
 
 def chosen(lines):
-    """The setting that the rule chooses: the first whose policies all spread enough."""
+    """The configuration that the rule chooses: the first whose policies all spread enough."""
     return next(line for line in candidates(lines) if min(spreads(line)) >= SPREAD)
 
 
 def rule_table(lines):
-    """The settings that the rule chooses from, and over how many networks each spreads."""
+    """The configurations that the rule chooses from, and over how many networks each spreads."""
     rows = []
     for line in candidates(lines):
         mark = "yes" if min(spreads(line)) >= SPREAD else "no"
@@ -140,19 +143,83 @@ def rule_table(lines):
     return markdown([*header, f"at least {SPREAD}?"], rows)
 
 
-def shares_table(lines, verdict_lines):
-    """In how many settings of the grid each claim holds, on each table, with and without b."""
+def columns_of(lines):
+    """{title: lines}: with a baseline (b), and without, on each table."""
     columns = {}
     for table in GRID_TABLES:
         here = [line for line in lines if line["table"] == table]
         columns[f"{table}, with b"] = [line for line in here if line["baseline_decay"]]
         columns[f"{table}, without"] = [line for line in here if not line["baseline_decay"]]
+    return columns
+
+
+def whole_table(lines):
+    """How far the paper's run lies from ours as a whole, by table, with and without baseline."""
     rows = []
-    for claim, text in judged(verdict_lines).items():
-        row = [text]
-        for column in columns.values():
-            row.append(share([line[f"{claim}.verdict"] for line in column]))
-        rows.append(row)
+    for title, column in columns_of(lines).items():
+        p = np.array([float(line["whole.p"]) for line in column])
+        far = [times_farther(line) for line in column]
+        inside = [values_inside(line) for line in column]
+        rows.append([title, len(column), int(np.sum(p <= 0.05)), f"{p.max():.2f}"])
+        rows[-1] += [f"{min(far):,.0f} to {max(far):,.0f}", f"{min(inside)} to {max(inside)}"]
+    header = ["", "configurations", "p at most 0.05 in", "highest p"]
+    return markdown(
+        [*header, "times farther than ours from each other", "of six values inside"], rows
+    )
+
+
+def times_farther(line):
+    """How many times farther the paper's run lies from ours than ours from each other (median)."""
+    return float(line["whole.distance"]) / max(float(line["whole.typical"]), 1e-9)
+
+
+def values_inside(line):
+    """How many of the six values of the run as a whole lie inside our runs."""
+    keys = [f"{claim}.{reward}.verdict" for claim in VALUES for reward in PAIR]
+    return [line[key] for key in keys].count("inside")
+
+
+def without_table(lines):
+    """Without a baseline: the six values and the run as a whole, for each rate and entropy."""
+    rows = []
+    for table in GRID_TABLES:
+        for rate in map(str, RATES):
+            row = [table, rate]
+            for line in lines:
+                here = (line["table"], line["learning_rate"], line["baseline_decay"])
+                if here == (table, rate, ""):
+                    p = float(line["whole.p"])
+                    row.append(f"{values_inside(line)} of 6; p = {p:.2f}")
+            rows.append(row)
+    header = ["table", "learning rate", *(f"entropy weight {entropy:g}" for entropy in ENTROPIES)]
+    return markdown(header, rows)
+
+
+WILD = dict(table=MODELLED, learning_rate="0.003", entropy_weight="0.003", baseline_decay="")
+
+
+def wild_table(lines, texts):
+    """One configuration without a baseline: the range of our runs, and each of the six values."""
+    line = next(line for line in lines if WILD.items() <= line.items())
+    rows = []
+    for claim in VALUES:
+        for reward in PAIR:
+            name = f"{claim}.{reward}"
+            low, middle, high = (float(line[f"{name}.{x}"]) for x in ("min", "median", "max"))
+            ours = f"{middle:,.4g} [{low:,.0f}, {high:,.0f}]"
+            paper = next(c.paper[reward] for c in CLAIMS if c.id == claim)
+            p = f"{float(line[f'{name}.p']):.2f}"
+            rows.append([texts[name], f"{paper:,}", ours, p, line[f"{name}.verdict"]])
+    return markdown(["value", "the paper", "our runs: median [min, max]", "p", "verdict"], rows)
+
+
+def shares_table(lines, texts):
+    """In how many configurations each claim is so, on each table, with and without a baseline."""
+    columns = columns_of(lines)
+    rows = []
+    for claim, text in texts.items():
+        found = [[line[f"{claim}.verdict"] for line in column] for column in columns.values()]
+        rows.append([text, *map(share, found)])
     return markdown(["claim", *columns], rows)
 
 
@@ -162,33 +229,36 @@ def judged(verdict_lines):
 
 
 def share(verdicts):
-    """How often a claim holds: "60 of 63", and how often it is the opposite."""
-    good = verdicts.count("holds") + verdicts.count("inside")
+    """In how many configurations a claim is so: "60 of 63", and in how many it is reversed."""
+    good = verdicts.count("supported") + verdicts.count("inside")
     text = f"{good} of {len(verdicts)}"
-    opposite = verdicts.count("opposite")
-    return text + (f" ({opposite} opposite)" if opposite else "")
+    reverse = verdicts.count("reversed")
+    return text + (f" ({reverse} reversed)" if reverse else "")
 
 
 def odds_table(lines, verdict_lines):
-    """The odds of 50-60 to 60-70 % under T: the paper's, of uniform draws, and over the grid."""
+    """The odds of 50-60 to 60-70% under T: the paper's, of uniform sampling, and over the grid."""
     measured = {line["claim"]: line for line in verdict_lines if line["table"] == MODELLED}
+    with_b = [line for line in lines if line["baseline_decay"]]
+    without = [line for line in lines if not line["baseline_decay"]]
     rows = []
     for name in PAIR:
         few, more = f"fig6_50_60.{name}", f"fig6_60_70.{name}"
-        odds = [
-            float(measured[few][column]) / float(measured[more][column])
-            for column in ("paper", "random")
-        ]
-        medians = [float(line[f"{few}.median"]) / float(line[f"{more}.median"]) for line in lines]
-        rows.append([name, *(f"{value:.2f}" for value in (*odds, max(medians)))])
-    header = ["", "the paper", "uniform draws", "the highest of all settings, medians"]
+        known = [float(measured[few][c]) / float(measured[more][c]) for c in ("paper", "random")]
+        highest = []
+        for some in (with_b, without):
+            medians = [(float(e[f"{few}.median"]), float(e[f"{more}.median"])) for e in some]
+            highest.append(max(a / b for a, b in medians if b > 0))
+        rows.append([name, *(f"{value:.2f}" for value in (*known, *highest))])
+    header = ["", "the paper", "uniform sampling", "highest with b, medians", "highest without"]
     return markdown(header, rows)
 
 
 # --- Verdicts: the searches -------------------------------------------------------------------
 
 SEEDS = range(run_experiment.SEEDS)
-KEPT = ["text", "kind", "paper", "median", "censoring", "p", "random", "n_censored", "verdict"]
+KEPT = ["text", "kind", "paper", "median", "min", "max", "censoring", "p", "random"]
+KEPT += ["n_censored", "verdict"]
 # table -> its targets: in ms, or below 1 the share of cells that meet T. HELP publishes targets
 # for three devices (its Table 4).
 TARGETS = {
@@ -216,9 +286,10 @@ def verdicts(folder):
             target_ms = float(np.quantile(benchmark.latency_ms, target))
         problem = Problem(benchmark, PAIR, target_ms)
         results = evaluate_claims(run_searches(problem, SEEDS).points(), target_ms)
-        lines += [
-            dict(table=table) | problem_line(problem) | claim_line(result) for result in results
-        ]
+        whole = whole_run_of(results) or dict.fromkeys(("p", "distance", "typical"))
+        line = dict(table=table) | problem_line(problem)
+        line |= {f"whole.{name}": value for name, value in whole.items()}
+        lines += [line | claim_line(result) for result in results]
     write_csv(STUDY / "verdicts.csv", lines)
     fill(STUDY / "verdicts.md", verdict_tables())
 
@@ -237,10 +308,8 @@ def problem_line(problem):
 
 
 def claim_line(result):
-    """A claim's result, with the range of 95 % of single runs."""
-    values = result["per_seed"]
-    low, high = range_95(values) if values else (None, None)
-    return dict(claim=key(result), q025=low, q975=high) | {name: result[name] for name in KEPT}
+    """A claim's result."""
+    return dict(claim=key(result)) | {name: result[name] for name in KEPT}
 
 
 # --- Verdicts: the table ----------------------------------------------------------------------

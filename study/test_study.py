@@ -234,7 +234,7 @@ def test_settings_of_the_grid():
     hyperparameters.md does not lead to."""
     problem = Problem(SURROGATE, PAIR, 17.0)
     line = sensitivity.grid_line(run_searches(problem, range(3), samples=500))
-    last = [list(nas_search.policies(problem, seed, 500))[-1] for seed in range(3)]
+    last = [list(nas_search.policies(problem, seed, [500]))[-1] for seed in range(3)]
     for name in PAIR:
         spreads = [np.prod(p[name] ** -p[name]) for p in last]
         assert line[f"{name}.spread"] == pytest.approx(np.median(spreads), rel=1e-4)
