@@ -36,7 +36,7 @@ def curve():
 
 
 def exponent(gain, factor):
-    """The w of Eq. 2 for which a network `factor` times as slow earns the same if ACC rises.
+    """The w of Eq. 2 for which a network `factor` times as slow has the same reward if ACC rises.
 
     gain 0.05: the slower one is 5 % more accurate in proportion, say 63 % instead of 60 %."""
     raise NotImplementedError("set the two rewards equal, and take logarithms")
@@ -118,25 +118,27 @@ def backward(A, w, a, i, f, g, o, c, h, p, Wx, Wh, b, Wo, bo):
 
 
 def my_reward(accuracy, latency_ms, target_ms):
-    """A reward that wants what Eq. 1 wants: its best cell is the most accurate one within T.
+    """A reward whose best cell is that of Eq. 1: the most accurate one under T.
 
     accuracy (n,) in 0..1 and latency_ms (n,) are arrays, target_ms is a number; returns R (n,),
     finite. It is tried at several targets. Make one whose slope leads a search towards T."""
-    raise NotImplementedError("what may a ms too many cost, so that it never pays?")
+    raise NotImplementedError(
+        "how large must the penalty per ms be, so that being above T never wins?"
+    )
 
 
-# --- 6. Equal strength ------------------------------------------------------------------------
+# --- 6. Equal latency penalties ---------------------------------------------------------------
 
 
 def equal_exponent(accuracy, target_ms, x, y):
-    """The w at which MnasNet's reward, at LAT = T, charges for a ms what the proposed one does.
+    """The w at which MnasNet's reward, at LAT = T, has the latency penalty of the proposed one.
 
-    "Charges": how much accuracy one ms more must bring, (dR/dLAT) / (dR/dACC)."""
+    Latency penalty: how much accuracy makes up for one ms more, (dR/dLAT) / (dR/dACC)."""
     raise NotImplementedError("divide each slope by the reward's dR/dACC")
 
 
 # --- 7. Without a baseline --------------------------------------------------------------------
-# The paper names no baseline. Before you run this: which claims will no longer hold, and why?
+# The paper names no baseline. Before you run this: which verdicts will change, and why?
 
 
 def verdicts_that_change(judged):
@@ -148,14 +150,14 @@ def verdicts_that_change(judged):
     raise NotImplementedError("HYPERPARAMETERS | dict(...) is a changed copy")
 
 
-# --- 8. What "settles" means ------------------------------------------------------------------
+# --- 8. What "stays under T" means ------------------------------------------------------------
 
 
-def settles(latency_ms, target_ms):
-    """After how many networks three windows in a row have, for the first time, means <= T.
+def stays_under(latency_ms, target_ms):
+    """After how many samples three windows in a row have, for the first time, means <= T.
 
-    latency_ms (seeds, samples), of whole windows; returns (seeds,) numbers of networks drawn
-    before the first of the three windows, `samples` where there are no such three."""
+    latency_ms (seeds, samples), of whole windows; returns (seeds,) numbers of samples before the
+    first of the three windows, `samples` where there are no such three."""
     raise NotImplementedError("window_means(latency_ms) is (seeds, windows)")
 
 

@@ -111,9 +111,9 @@ def check_exponent(answers):
         first = nas_reward.mnasnet(accuracy, latency_ms, alpha=w, beta=w)
         second = nas_reward.mnasnet(*slower, alpha=w, beta=w)
         if not abs(first - second) < 2e-4:  # -0.07 itself is rounded
-            pays = f"{accuracy:.0%}, {latency_ms:g} ms earns {first:.4f}"
-            pays += f", and {slower[0]:.0%}, {slower[1]:g} ms earns {second:.4f}"
-            raise Wrong(f"{name} = {w:.4g}: then {pays}")
+            has = f"{accuracy:.0%}, {latency_ms:g} ms has the reward {first:.4f}"
+            has += f", and {slower[0]:.0%}, {slower[1]:g} ms {second:.4f}"
+            raise Wrong(f"{name} = {w:.4g}: then {has}")
     yield "exponent"
 
 
@@ -253,8 +253,8 @@ def check_my_reward(answers):
         found = optima["my_reward"]
         best = optima["best_under_T"]
         if found["accuracy"] != best["accuracy"] or not found["meets_target"]:
-            wants = f"wants {described(found)}; the best within T has {described(best)}"
-            raise Wrong(f"my_reward at T = {target_ms:g} ms {wants}")
+            says = f"its maximum is at {described(found)}; the best under T has {described(best)}"
+            raise Wrong(f"my_reward at T = {target_ms:g} ms: {says}")
         yield f"T = {target_ms:g} ms"
 
 
@@ -300,7 +300,7 @@ def check_equal_strength(answers):
 
 
 def show_equal_strength(answers):
-    """What each reward wants, and where its searches end, with the exponents -0.07 and w_eq."""
+    """Each reward's best cell, and where its searches end, with the exponents -0.07 and w_eq."""
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     w = float(answers("equal_exponent", 0.72, T_MS, nas_reward.X, nas_reward.Y))
     rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
@@ -314,8 +314,8 @@ def show_equal_strength(answers):
 def check_no_baseline(answers):
     given = dict(HYPERPARAMETERS)
     without = given | dict(baseline_decay=None)
-    verdicts = {"one": ("holds", "holds"), "two": ("holds", "undecided")}
-    verdicts["three"] = ("undecided", "opposite")
+    verdicts = {"one": ("inside", "inside"), "two": ("supported", "inconclusive")}
+    verdicts["three"] = ("inconclusive", "reversed")
 
     def judged(hyperparameters):
         """Made-up verdicts, so that the check takes no time."""
@@ -370,7 +370,7 @@ def three_in_a_row(latency_ms, target_ms):
     return np.array(found)
 
 
-def check_settles(answers):
+def check_stays_under(answers):
     T = 17.0
     means = np.array(list(itertools.product((16.0, T, T + 0.5), repeat=5)))  # (seeds, windows)
     latency_ms = np.repeat(means, WINDOW, axis=1)  # (seeds, samples)
@@ -378,22 +378,22 @@ def check_settles(answers):
     latency_ms[:, 1::2] -= 0.25
     expected = three_in_a_row(latency_ms, T)
     seeds = [f"windows with the means {', '.join(f'{m:g}' for m in row)}" for row in means]
-    compare("settles", answers("settles", latency_ms, T), expected, (seeds,))
-    yield "settles"
+    compare("stays_under", answers("stays_under", latency_ms, T), expected, (seeds,))
+    yield "stays_under"
 
 
-def show_settles(answers):
+def show_stays_under(answers):
     """Three definitions of the same word, on the same searches."""
     print("  the default run; this takes half a minute")
     problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
     points = run_searches(problem, SEEDS, SAMPLES).points()
     definitions = {
         "every later window": claims.stays_under_from,
-        "three in a row": lambda accuracy, *columns: answers("settles", *columns),
+        "three in a row": lambda accuracy, *columns: answers("stays_under", *columns),
         "the first window": claims.first_window_under,
     }
-    for words, settles in definitions.items():
-        found = {name: settles(*points[name], T_MS) for name in points}
+    for words, stays_under in definitions.items():
+        found = {name: stays_under(*points[name], T_MS) for name in points}
         medians = ", ".join(f"{name} {np.median(found[name]):,.0f}" for name in found)
         p, verdict = claims.judge_sign(found["mnasnet"] - found["proposed"])
         print(f"  {words:19} {medians}; proposed sooner: {verdict} (p = {p:.2g})")
@@ -489,9 +489,9 @@ EXERCISES = {
     3: Exercise("The backward pass, in five steps", 45, check_five_steps),
     4: Exercise("A silent bug", 15, check_silent_bug, show_silent_bug),
     5: Exercise("A reward of your own", 15, check_my_reward, show_my_reward),
-    6: Exercise("Equal strength", 15, check_equal_strength, show_equal_strength),
+    6: Exercise("Equal latency penalties", 15, check_equal_strength, show_equal_strength),
     7: Exercise("Without a baseline", 10, check_no_baseline, show_no_baseline),
-    8: Exercise('What "settles" means', 15, check_settles, show_settles),
+    8: Exercise('What "stays under T" means', 15, check_stays_under, show_stays_under),
     9: Exercise("The phone, from its landscape", 15, check_prediction, show_prediction),
     10: Exercise("A second LSTM layer", 90, check_second_layer),
 }

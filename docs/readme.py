@@ -4,7 +4,7 @@
 
 It runs `run_experiment.py --animate`, copies the pictures to docs/, draws those that need no run,
 and puts what was printed into docs/results.md, and the claims into README. Below "Search" the
-numbers are those of one machine: other processors round differently, and single searches diverge."""
+numbers are those of one machine: others round differently, and single searches diverge."""
 
 import re
 import shutil

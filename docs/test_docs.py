@@ -279,7 +279,7 @@ def test_the_cell_and_the_loop(drawn):
         start, end = (np.array(drawings.NODES[node]) for node in ends[edge])
         way = (places[f"edge {edge}: {operation}"] - start) / (end - start + 1e-12)
         assert 0.2 < way[0] < 0.8
-    assert "row 10,383 of 15,625; where edges meet, they are added" in places
+    assert "row 10,383 of 15,625; a node is the sum of its incoming edges" in places
     written = {text.get_text() for text in drawn["loop"].findobj(Text)}
     assert {"controller", "benchmark", "reward"} <= written
     for figure in drawn.values():
@@ -294,9 +294,9 @@ def test_slopes_and_table_1(drawn):
     [axes] = drawn["slopes"].axes
     lines = {line.get_label(): line for line in axes.lines}
     ms = axes.lines[0].get_xdata()
-    half = lines["mnasnet, accuracy 50 %"].get_ydata()
+    half = lines["mnasnet, accuracy 50%"].get_ydata()
     assert half == pytest.approx(1000 * 0.07 * 0.5 * (ms / 17) ** -0.07 / ms)
-    assert lines["mnasnet, accuracy 70 %"].get_ydata() == pytest.approx(1.4 * half)
+    assert lines["mnasnet, accuracy 70%"].get_ydata() == pytest.approx(1.4 * half)
     cost = lines["proposed, any accuracy"].get_ydata()
     assert cost == pytest.approx(1000 * 0.1 / ((25.5 - ms) * np.log(17)))
     rises = []
