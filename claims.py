@@ -103,7 +103,7 @@ class Claim(NamedTuple):
     paper: dict | None = None  # {reward: the paper's number}, if it gives any
     rises: bool = False  # the paper says only that the measure is above 0
     censored: bool = False  # the measure can be "never"
-    comparison: str = ""  # what the paper says of the proposed reward beside MnasNet's ...
+    comparison: str = ""  # what the paper says of the proposed reward, compared with MnasNet's ...
     size: str = ""  # ... and by how much; the difference in `paper` is that number
     sign: int = 1  # of (proposed - mnasnet), if what the paper says is so
 
@@ -273,7 +273,7 @@ def evaluate_claims(points, target_ms):
 
 
 def result_of_reward(claim, name, measured, samples, comparable):
-    """What the paper says of one reward beside what we measured, {reward: (seeds,)}."""
+    """What the paper says of one reward, and what we measured, {reward: (seeds,)}."""
     values = measured[name]
     never = (values == samples) & claim.censored  # (seeds,)
     bounds = never.astype(int)
@@ -331,7 +331,7 @@ def results_of_comparison(claim, measured, samples, comparable):
 
 
 def result(claim, text, kind, reward, paper, judged, values, bounds, random=None):
-    """One claim beside our runs, as plain data for summary.json; `key` names it.
+    """One claim and our runs, as plain data for summary.json; `key` names it.
 
     id          of the claim, in CLAIMS
     reward      which the claim is about; None for a comparison
@@ -419,7 +419,7 @@ def compare_rewards(points, target_ms, best):
 
 
 def claims_report(results):
-    """All claims as text, grouped by figure, each beside our runs; the run as a whole last."""
+    """All claims and our runs as text, grouped by figure; the run as a whole last."""
     lines = [f"{'':31}{'paper':>8}   {'ours: median [min, max]':26}{'random':>7}  verdict"]
     sizes = {e["id"]: e for e in results if e["kind"] == "value" and not e["reward"]}
     for claim in CLAIMS:

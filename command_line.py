@@ -1,4 +1,4 @@
-"""What all commands do the same way: errors in one line, files written completely or not at all.
+"""What all commands share: errors in one line, progress, files written whole or not at all.
 
 run(command, argv)                     the exit code; one line on stderr for whatever goes wrong
 progress(done, total, seconds)         a bar on stderr, cleared by clear_progress()

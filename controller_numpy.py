@@ -1,8 +1,8 @@
-"""Who chooses, many at a time: an LSTM that writes cells, and REINFORCE, which teaches it.
+"""The controller, vectorised over many searches: an LSTM that samples cells, and REINFORCE.
 
 This is `controller_plain.py` for N searches in lockstep, in NumPy; read that one first. One network
 is one cell: 6 operations, chosen one after the other, each from a softmax over 5. The LSTM sees the
-operation that it chose before (at first, a start token). R is paid once per network, after the
+operation that it chose before (at first, a start token). R is given once per network, after the
 sixth choice; all six choices share it. After every network,
 
     loss = -(R - b) sum_t log p_t[a_t] - w sum_t E_t         E_t = -sum_k p_t[k] log p_t[k]

@@ -1,4 +1,4 @@
-"""Who chooses, as on the board: an LSTM that writes one cell, and REINFORCE, which teaches it.
+"""The controller, one search, written for reading: an LSTM that samples a cell, and REINFORCE.
 
     python controller_plain.py        the first three updates of a search, with their numbers
 
@@ -18,7 +18,7 @@ each edge t = 0 .. 5, from what stands one step before (at first: the start toke
     p_t = softmax(logits_t)
     a_t ~ p_t                                the operation on edge t
 
-The reward R is paid once per network, after the sixth choice; all six choices share it. After
+The reward R is given once per network, after the sixth choice; all six choices share it. After
 every network, Adam goes one step down the gradient of
 
     loss = -A sum_t log p_t[a_t] - w sum_t E_t        A = R - b,  E_t = -sum_k p_t[k] log p_t[k]
@@ -99,7 +99,7 @@ def softmax(logits):
 def forward(noise, Wx, Wh, b, Wo, bo, h_start=0.0, c_start=0.0):
     """Write one cell, a[:S]: returns a dict of the tensors of all steps.
 
-    noise (S, K) decides what is drawn. The Gumbel-max trick: if it follows Gumbel's distribution,
+    noise (S, K) decides what is sampled. The Gumbel-max trick: if it follows Gumbel's distribution,
     argmax(logits + noise) is a draw from softmax(logits)."""
     H = len(Wh)
     a = np.full(S + 1, START)
@@ -236,7 +236,7 @@ def adam(theta, g, m, v, t, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8)
 
 
 class Reinforce:
-    """One search. `tensors` and `gradient` are those of the network drawn last.
+    """One search. `tensors` and `gradient` are those of the network sampled last.
 
     baseline_decay=None: no baseline, b = 0."""
 
@@ -343,7 +343,7 @@ def first_updates():
                 in_columns(p, "<8.4f"),
                 "softmax(logits), before the update",
             ),
-            ("one-hot", in_columns(one_hot, "<8.0f"), "1 where the operation was drawn"),
+            ("one-hot", in_columns(one_hot, "<8.0f"), "1 where the operation was sampled"),
             ("dlogits", in_columns(dlogits, "<+8.4f"), "A (p - one-hot); logits move against it"),
             ("P(cell)", f"{before:.3e}", "product of the six p[a] before the update,"),
             ("", f"{after:.3e}", "and after it (1/15625 = 6.400e-05)"),

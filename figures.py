@@ -9,7 +9,7 @@
 A reward has one colour everywhere, one of your own as well; random search is grey, and verdicts
 have colours that belong to no reward. Pictures are 16:9 (wider or taller with three rewards or
 more), and no text is smaller than 1/40 of their height, so that the back row can read them.
-Accuracy is drawn in percent.
+Accuracy is plotted in percent.
 
     runs      nas_search.Runs
     results   what claims.evaluate_claims says of them: a list of dicts
@@ -70,7 +70,7 @@ STYLE = {
 # Okabe and Ito's colours, which colour-blind readers can tell apart; one per reward, in order.
 COLOURS = ("#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
 GREY = "#777777"  # random search
-CELL_GREY = "#A6A6A6"  # a cell that nobody has drawn
+CELL_GREY = "#A6A6A6"  # any cell
 VERDICTS = {  # (background, text)
     "supported": ("#4A2377", "white"),
     "inside": ("#4A2377", "white"),
@@ -181,7 +181,7 @@ def curve_ms(target_ms):
 
 
 def along(reward, accuracy, ms, target_ms):
-    """R (n,) along a curve; NaN, which is not drawn, if a reward of one's own fails off the cells.
+    """R (n,) along a curve; NaN (not plotted) if a reward of one's own fails off the cells.
 
     Problem has found it good for the cells."""
     try:
@@ -263,14 +263,14 @@ def fig3(path, rewards, target_ms=T_MS):
         mark_target_upright(axes, target_ms)
 
 
-# --- Fig. 6: how many networks of each accuracy and latency -----------------------------------
+# --- Fig. 6: how many samples of each accuracy and latency ------------------------------------
 
 MAX_BINS = 22  # of latency, that can be read
 BANDS = {"fig6_50_60": 50, "fig6_60_70": 60}  # claim -> the lower edge of its box, in %
 
 
 def fig6(path, runs, results):
-    """Fig. 6: networks drawn per run, by latency and accuracy; all panels share one scale.
+    """Fig. 6: samples per run, by latency and accuracy; all panels share one scale.
 
     A bin holds latencies of one floor(ms): 16 means 16.00 to 16.99. The boxes are the paper's
     counts, at or under T."""
@@ -384,7 +384,7 @@ def percent_labels(edges):
 def fig7(path, runs, results):
     """Fig. 7: mean accuracy and latency of each window of 250 networks.
 
-    A window is drawn as long as it is: a step from its first network to its last."""
+    A window is plotted as a step from its first sample to its last."""
     problem = runs.problem
     colours = palette(problem.reward_tables)
     seeds, samples = runs.rows["random"].shape
@@ -459,7 +459,7 @@ def best(path, runs):
         axes.figure.legend(handles=handles, loc="lower center", ncols=3)
 
 
-# --- The paper's claims beside ours -----------------------------------------------------------
+# --- The paper's claims and our runs ----------------------------------------------------------
 
 MARKS = {  # what it means: how it is drawn
     "the paper": dict(marker="D", mfc="none", mew=2.5, ms=12, color="black"),

@@ -1,4 +1,4 @@
-"""What exists: the search space of NAS-Bench-201, and a table with every network's two numbers.
+"""Search space and benchmark: NAS-Bench-201's cells, and the accuracy and latency of each.
 
 NAS-Bench-201 (Dong and Yang, ICLR 2020) builds a network from one cell: 3 stages of 5 copies of
 it, with the resolution halved and the width doubled between stages. A cell is a graph of 4 nodes,
@@ -221,7 +221,7 @@ def load(path=None):
         path = OFFICIAL if OFFICIAL.exists() else SURROGATE
     path = Path(path)
     with (
-        as_user_error(path, "benchmark file", "make it anew with data/build_benchmark.py"),
+        as_user_error(path, "benchmark file", "make it again with data/build_benchmark.py"),
         open(check_file(path, MAX_BYTES, b"\x80"), "rb") as file,
     ):
         return Benchmark(**load_plain(file))

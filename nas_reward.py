@@ -1,11 +1,11 @@
-"""What is good: the rewards that turn one network's accuracy and latency into one number.
+"""Reward functions (Eq. 2-5), and the paper's Table 1 recomputed.
 
-    python nas_reward.py        Table 1 and the paper's two comparisons, beside the formulas
+    python nas_reward.py        Table 1 and the paper's two comparisons, printed and computed
 
 Equations of C. Lim and M. Kim, "NAS based on Reinforcement Learning with Improved Multi-objective
 Reward Function", Journal of the IEIE 59(11), 2022, doi 10.5573/ieie.2022.59.11.39:
 
-    Eq. 1    maximise ACC(m) subject to LAT(m) <= T                 what we want
+    Eq. 1    maximise ACC(m) subject to LAT(m) <= T                 the aim
     Eq. 2-3  R = ACC * (LAT / T)^w,   w = alpha if LAT <= T         `mnasnet`
                                           beta  otherwise
     Eq. 4    L = log_T(1.5 T - LAT)   if LAT <= 1.5 T - 1           `latency_reward`
@@ -16,12 +16,12 @@ Reward Function", Journal of the IEIE 59(11), 2022, doi 10.5573/ieie.2022.59.11.
     ACC          accuracy of a network                    0..1      (...), scalar or array
     LAT          latency of a network                     ms        (...)
     T            latency that the user asks for           ms        17
-    R, L         reward; its part that is paid for speed  none      (...)
+    R, L         reward; its latency part                 none      (...)
     alpha, beta  exponents below and above T              none      -0.07, both
     x, y         weights of ACC and of L in Eq. 5         none      0.9, 0.1
 
-**Why -0.07.** A network that takes twice as long should be worth as much if it is 5 % more
-accurate, and 2^-0.07 = 0.953. With alpha = beta, the two branches of Eq. 3 are one.
+**Why -0.07.** A network that takes twice as long should have the same reward if its accuracy is 5%
+higher (relative), and 2^-0.07 = 0.953. With alpha = beta, the two branches of Eq. 3 are one.
 
 **Eq. 4 is illegible** in the copy of the paper that we have, but Table 1 fixes the curve. Take
 0.9 ACC from a "proposed" entry and divide by 0.1: (0.82102 - 0.9 * 0.80) / 0.1 = 1.0102 = L(8), and
@@ -45,8 +45,8 @@ from command_line import Parser, UserError, run
 
 # What the paper fixes
 T_MS = 17.0  # target latency, ms
-SAMPLES = 5000  # networks that it draws per reward
-WINDOW = 250  # networks per window of its Fig. 7
+SAMPLES = 5000  # per reward
+WINDOW = 250  # samples per window of its Fig. 7
 ALPHA = -0.07  # MnasNet's exponent below T ...
 BETA = -0.07  # ... and above, as the paper uses them
 X = 0.9  # weight of accuracy in Eq. 5
@@ -178,7 +178,7 @@ NEARLY = 0.001  # two rewards that differ by less are "nearly equal"
 
 
 def preference(first, second):
-    """Which of two networks a reward prefers, from what it pays for them."""
+    """Which of two networks a reward prefers, from its values for both."""
     if abs(second - first) < NEARLY:
         return "nearly equal"
     return "the first" if first > second else "the second"
@@ -240,7 +240,7 @@ MARKS = {"yes": " ", "factor cut first": "*", "no": "!"}
 
 
 def table_1_report():
-    """Table 1 as text: per pair and reward, both entries beside the formula, and who wins."""
+    """Table 1 as text: per pair and reward, both entries, printed and computed, and which wins."""
     lines = [
         "  case  reward     first network            second network",
         "                   printed    formula       printed    formula      prefers",
@@ -262,11 +262,11 @@ def table_1_report():
     cut_first = agrees.count("factor cut first")
     must_be, as_printed = contradiction()
     lines += [
-        f"  {cut_last} of {len(agrees)} entries are the formula, cut at the end; "
-        f"{cut_last + cut_first} are, if the factor (LAT / T)^w is",
-        "  cut to five decimals first (*). One is unexplained (!), and the table contradicts",
-        "  itself there: in (a) and (c), two networks take 16 ms, so their MnasNet rewards must",
-        f"  stand as 84 : 83 = {must_be:.5f}; printed they stand as {as_printed:.5f}.",
+        f"  The paper truncates: {cut_last} of {len(agrees)} entries are the formula truncated; "
+        f"{cut_last + cut_first} are, if (LAT / T)^w is",
+        "  truncated to five decimals first (*). One cannot be right (!): (a) and (c) have",
+        "  networks of 84% and 83%, both at 16 ms, so their MnasNet rewards must have the ratio",
+        f"  84 / 83 = {must_be:.5f}; the printed ones have {as_printed:.5f}.",
     ]
     return "\n".join(lines)
 
@@ -277,15 +277,15 @@ def comparisons():
     First, 60 % at 8 ms against 63 % at 16 ms. Second, at 50 %, what 10 ms less are worth: from 15
     to 5 ms, and from 20 to 10 ms."""
     said = []
-    what = "60 %, 8 ms against 63 %, 16 ms"
+    what = "60% at 8 ms, or 63% at 16 ms"
     for name, reward in COMPARED.items():
         values = (float(reward(0.60, 8.0)), float(reward(0.63, 16.0)))
         said.append(dict(reward=name, what=what, values=values, finds=preference(*values)))
-    what = "worth of 15 -> 5 ms against 20 -> 10 ms, at 50 %"
+    what = "gain from 15 to 5 ms, or from 20 to 10 ms, at 50%"
     for name, reward in COMPARED.items():
         fast = float(reward(0.5, 5.0) - reward(0.5, 15.0))
         slow = float(reward(0.5, 10.0) - reward(0.5, 20.0))
-        finds = "more below 15 ms" if fast > slow else "more above 10 ms"
+        finds = "the first" if fast > slow else "the second"
         said.append(dict(reward=name, what=what, values=(fast, slow), finds=finds))
     return said
 
@@ -295,7 +295,7 @@ def comparisons_report():
     lines = []
     for e in comparisons():
         values = "{:.4f}, {:.4f}".format(*e["values"])
-        lines.append(f"  {e['what']:49} {e['reward']:9} {values}: {e['finds']}")
+        lines.append(f"  {e['what']:50} {e['reward']:9} {values}: {e['finds']}")
     return "\n".join(lines)
 
 
@@ -380,9 +380,9 @@ def as_rewards(R, accuracy, latency_ms):
 def main(argv):
     """The command: prints Table 1 and what the text says. Raises UserError."""
     Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
-    print("Table 1: rewards as printed in the paper, beside the formula (T = 17 ms)\n")
+    print("Table 1: rewards as printed in the paper, and by the formula (T = 17 ms)\n")
     print(table_1_report())
-    print("\nWhat the text says of the rewards (T = 17 ms)\n")
+    print("\nTwo comparisons in the paper's text (T = 17 ms)\n")
     print(comparisons_report())
 
 

@@ -1,12 +1,12 @@
-"""What happens: a problem, searches of it, and what they drew. Prints and writes nothing.
+"""Searches: a problem, the searches of it in parallel, and their samples. Prints nothing.
 
     problem = Problem(nas_benchmark.load(), ["mnasnet", "proposed"], target_ms=17.0)
     runs = run_searches(problem, seeds=range(8))
     accuracy, latency_ms = runs.points()["proposed"]  # (seeds, samples) each
 
 A search is one controller that learns from one reward with one seed. Its result depends on these
-alone: not on which searches run beside it, in which process, or how many processes there are.
-Uniform random search, "random", draws as many networks from a stream of its own.
+alone: not on which others run at the same time, in which process, or in how many.
+Uniform random search, "random", has as many samples, from a stream of its own.
 
 On Windows and macOS, worker processes import the script that starts them: there, call run_searches
 below `if __name__ == "__main__":`."""
@@ -30,7 +30,7 @@ from nas_reward import SAMPLES, WINDOW, mnasnet, reward_called, reward_table
 CORES = os.cpu_count()
 if hasattr(os, "sched_getaffinity"):  # where it exists: the cores that we may use
     CORES = len(os.sched_getaffinity(0))
-# Workers are forked, which is instant, but started anew where forking is unsafe.
+# Workers are forked, which is instant, but spawned where forking is unsafe.
 WORKERS = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 LOCKSTEP = 16  # runs that advance together; more do not fit the cache of one core
 
@@ -48,7 +48,7 @@ def words_of(hyperparameters):
 
 
 class Problem:
-    """A benchmark, a target T, and what each reward pays for each cell.
+    """A benchmark, a target T, and the reward of each cell by each reward function.
 
     rewards         names of nas_reward.REWARDS, or a dict {name: function} of your own, where
                     function(accuracy (n,), latency_ms (n,), target_ms) returns R (n,). R should
@@ -111,15 +111,15 @@ class Problem:
         return optima
 
 
-# --- What was drawn ---------------------------------------------------------------------------
+# --- What was sampled -------------------------------------------------------------------------
 
 
 @dataclass
 class Runs:
-    """What all searches of a problem drew.
+    """What all searches of a problem sampled.
 
     seeds     the list of seeds
-    rows      {reward or "random": (seeds, samples)}: the row of every network drawn, in order
+    rows      {reward or "random": (seeds, samples)}: the row of every sample, in order
     expected  {reward: {quantity: (seeds, windows)}}: see `expectations`
     seconds   {"search", "enumeration"}: what it took, summed over all processes
     hyperparameters   those of the searches, as in HYPERPARAMETERS"""
@@ -185,10 +185,10 @@ EXPECTED = ("accuracy", "latency_ms", "p_under_target", "reward", "entropy")
 def run_searches(
     problem, seeds, samples=SAMPLES, workers=CORES, hyperparameters=HYPERPARAMETERS, on_window=None
 ):
-    """Search with every reward and seed, and draw as many networks at random: returns Runs.
+    """Search with every reward and seed, and at random with as many samples: returns Runs.
 
     on_window(rows, end), if given, is called after each window, with `rows` {reward or "random":
-    (seeds, 250)} and `end`, the number of networks drawn so far. Raises UserError."""
+    (seeds, 250)} and `end`, the number of samples so far. Raises UserError."""
     seeds = [int(seed) for seed in seeds]
     names = [*problem.reward_tables, "random"]
     rows = np.empty((len(names), len(seeds), samples), np.int32)
@@ -226,7 +226,7 @@ def random_search(seed, samples):
 
 
 def windows(problem, seeds, samples, hyperparameters):
-    """Search with all rewards and these seeds; yields, for each 250 networks, what was drawn.
+    """Search with all rewards and these seeds; yields, for each 250 samples, what was sampled.
 
     That is rows (rewards, seeds, 250), what `expectations` says (5, rewards, seeds), and the
     seconds of search and of enumeration (2,). The last window may be shorter. The runs are reward
@@ -251,7 +251,7 @@ def windows(problem, seeds, samples, hyperparameters):
 
 
 def expectations(problem, tables, p):
-    """What each policy is expected to draw next: exact, over all cells, not sampled.
+    """What each policy expects: exact, over all cells, not sampled.
 
     tables (runs, 15625), p (runs, 15625) the probability of each cell; returns (5, runs), in the
     order of EXPECTED."""

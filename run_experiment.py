@@ -113,20 +113,20 @@ def parse(argv):
     """The options as a namespace, or UserError."""
     parser = Parser(description="Search NAS-Bench-201 by two rewards; test the paper's claims.")
     add = parser.add_argument
-    built = "a file of data/build_benchmark.py (default: the surrogate)"
+    built = "benchmark file written by data/build_benchmark.py (default: the surrogate)"
     add("--benchmark", metavar="PATH", help=built)
-    some = f"some of {', '.join(REWARDS)} (default: {','.join(PAIR)})"
+    some = f"comma-separated, from: {', '.join(REWARDS)} (default: {','.join(PAIR)})"
     add("--rewards", type=rewards, default=list(PAIR), help=some)
     per_reward = f"searches per reward (default: {SEEDS})"
     add("--seeds", type=whole(1, 10_000), metavar="N", help=per_reward)
     first = "the first seed (default: 0)"
     add("--first-seed", type=whole(0, 10**9), default=0, metavar="N", help=first)
-    per_search = f"networks per search (default: {SAMPLES})"
+    per_search = f"samples per search (default: {SAMPLES})"
     add("--samples", type=whole(1, 10**6), metavar="N", help=per_search)
     target = parser.add_mutually_exclusive_group()
     ms = f"the target latency in ms (default: {T_MS:g})"
     target.add_argument("--target-ms", type=float, default=T_MS, metavar="T", help=ms)
-    quantile = "choose T so that this share of all cells meets it, e.g. 0.75"
+    quantile = "choose T so that this share of all cells is under it, e.g. 0.75"
     target.add_argument("--target-quantile", type=share, metavar="Q", help=quantile)
     step = "of Adam (default: {learning_rate:g})".format(**HYPERPARAMETERS)
     add("--learning-rate", type=between(1e-6, 1), metavar="RATE", help=step)
@@ -142,9 +142,9 @@ def parse(argv):
     add("--workers", type=whole(1, 1_024), default=CORES, metavar="N", help=cores)
     out = "folder for results (default: results)"
     add("--out", default="results", metavar="DIR", help=out)
-    quick = "2 seeds of 1,000 networks unless you say otherwise"
+    quick = "2 seeds of 1,000 samples, unless other numbers are given"
     add("--quick", action="store_true", help=quick)
-    animate = "write search.gif as well: how the policies move"
+    animate = "write search.gif as well: the policies during a search"
     add("--animate", action="store_true", help=animate)
     args = parser.parse_args(argv)
     args.seeds = args.seeds or (2 if args.quick else SEEDS)
@@ -235,9 +235,9 @@ def print_benchmark(problem):
 
 
 def print_rewards():
-    heading(f"Table 1: rewards as printed in the paper, beside the formula (T = {T_MS:g} ms)")
+    heading(f"Table 1: rewards as printed in the paper, and by the formula (T = {T_MS:g} ms)")
     print(nas_reward.table_1_report())
-    heading(f"What the text says of the rewards (T = {T_MS:g} ms)")
+    heading(f"Two comparisons in the paper's text (T = {T_MS:g} ms)")
     print(nas_reward.comparisons_report())
 
 
@@ -376,7 +376,7 @@ def write_table_1(path, entries):
 
 
 def write_samples(path, runs):
-    """samples.csv.gz: every network drawn, in order. Random search has no reward value."""
+    """samples.csv.gz: every sample, in order. Random search has no reward value."""
     table = runs.problem.benchmark
     facts = [
         f"{cell_to_string(cell)},{accuracy},{latency_ms}"
@@ -397,7 +397,7 @@ def write_samples(path, runs):
 
 
 def write_summary(path, args, runs, claims, wall_s):
-    """summary.json: everything but the networks drawn."""
+    """summary.json: everything but the samples."""
     policy = {
         name: {quantity: values.tolist() for quantity, values in expected.items()}
         for name, expected in runs.expected.items()

@@ -1,4 +1,4 @@
-"""Why you can believe it. Each test's docstring names the bug that it catches.
+"""Tests of the programs at the root. Each test's docstring names the bug that it catches.
 
     python test_all.py                 all tests, those of data/, docs/ and study/ too; a minute
     python -m pytest -q                the same
@@ -2400,7 +2400,7 @@ TYPED = """
 --\x1b[31m                           | unrecognized arguments: --?[31m
 --benchmark missing.pkl              | missing.pkl: not a benchmark file (it is not a file, or not
 --benchmark folder                   | folder: not a benchmark file (it is not a file, or not there)
---benchmark precious.pkl             | make it anew with data/build_benchmark.py
+--benchmark precious.pkl             | make it again with data/build_benchmark.py
 --benchmark 없는\x0bfile             | 없는 file: not a benchmark file (it is not
 --benchmark \udcff                   | ?: not a benchmark file
 --out precious.pkl                   | precious.pkl is not a folder

@@ -1,4 +1,4 @@
-"""Where the tables come from: makes the benchmark files that `nas_benchmark.load` reads.
+"""Build benchmark files for run_experiment.py --benchmark.
 
     python data/build_benchmark.py tables --device modelled   measured accuracy, modelled latency
     python data/build_benchmark.py tables --device pixel3     measured accuracy, measured latency
@@ -177,7 +177,7 @@ def build_tables(folder, device, dataset):
     """The Benchmark of measured accuracy, from files in a folder (None: downloads), with the
     latency of a device of `devices` or `MODELS`, or of a file of one's own, a Path."""
     if device not in [*MODELS, *devices()] and not isinstance(device, Path):
-        raise UserError(f"{device} is not a device of build_benchmark.py tables --list")
+        raise UserError(f"unknown device {device}: see build_benchmark.py tables --list")
     own = own_latency(device) if isinstance(device, Path) else None
     rows, accuracy = measured_accuracy(folder, dataset)
     latency_ms, facts = own or latency_of(device, folder, rows)
@@ -522,12 +522,18 @@ def parse(argv):
     latency.add_argument("--device", help=whose)
     latency.add_argument("--latency", type=Path, metavar="CSV", help="your own latency")
     latency.add_argument("--list", action="store_true", help="show the devices")
-    natsbench.add_argument("path", type=Path, metavar="DIR", help="unpacked")
-    nasbench201.add_argument("path", type=Path, metavar="FILE", help="a .pth")
-    nasbench201.add_argument("--force", action="store_true", help="though memory looks small")
-    nasbench201.add_argument("--trust", action="store_true", help="let it run code")
+    natsbench.add_argument("path", type=Path, metavar="DIR", help="the unpacked folder")
+    nasbench201.add_argument("path", type=Path, metavar="FILE", help="the .pth file")
+    nasbench201.add_argument(
+        "--force", action="store_true", help="load even if memory seems insufficient"
+    )
+    nasbench201.add_argument(
+        "--trust",
+        action="store_true",
+        help="allow the pickle to run code: only for files you trust",
+    )
     for source in (tables, natsbench, nasbench201, ships):
-        source.add_argument("--out", type=Path, metavar="PATH", help="what to write")
+        source.add_argument("--out", type=Path, metavar="PATH", help="output file")
     return parser.parse_args(argv)
 
 

@@ -419,9 +419,9 @@ surrogate --out folder/../.           | 2 | is a folder: name the file to write
 surrogate --from nowhere              | 2 | nats_bench.csv: missing
 surrogate --device pixel3             | 2 | unrecognized arguments: --device
 tables                                | 2 | one of the arguments --device --latency --list is
-tables --device pixel9                | 2 | pixel9 is not a device of build_benchmark.py tables
-tables --device ../../etc/passwd      | 2 | passwd is not a device
-tables --device \x1b[2J               | 2 | ?[2J is not a device
+tables --device pixel9                | 2 | unknown device pixel9: see build_benchmark.py tables
+tables --device ../../etc/passwd      | 2 | unknown device ../../etc/passwd
+tables --device \x1b[2J               | 2 | unknown device ?[2J
 tables --device pixel3 --latency x    | 2 | not allowed with argument --device
 tables --latency no.csv               | 2 | no.csv: not a latency of all cells (it is not a
 tables --latency folder               | 2 | folder: not a latency of all cells (it is not a
@@ -451,7 +451,7 @@ def test_run_as_a_script(tmp_path):
     """Catches a script that finds the program from one folder only, or loses its exit code."""
     command = [sys.executable, build_benchmark.__file__, "tables", "--device", "pixel9"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.stderr.startswith("build_benchmark.py: error: pixel9 is not a device")
+    assert done.stderr.startswith("build_benchmark.py: error: unknown device pixel9")
     assert done.stderr.count("\n") == 1
     assert done.returncode == 2
 

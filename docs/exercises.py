@@ -211,7 +211,7 @@ def check_silent_bug(answers):
 
 
 def show_silent_bug(answers):
-    """How searches fare that learn by the reader's backward pass, beside the right one."""
+    """How searches fare that learn by the reader's backward pass, and by the right one."""
     problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), ["proposed"], T_MS)
     table = problem.reward_tables["proposed"]
     right = plain.backward
@@ -259,7 +259,7 @@ def check_my_reward(answers):
 
 
 def show_my_reward(answers):
-    """Where searches with the reader's reward end, beside the paper's two."""
+    """Where searches with the reader's reward end, and with the paper's two."""
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
     rewards["mine"] = functools.partial(answers, "my_reward")
@@ -267,7 +267,7 @@ def show_my_reward(answers):
 
 
 def show_ends(problem):
-    """Where searches end: the mean of the last window, beside each reward's optimum."""
+    """Where searches end: the mean of the last window, and each reward's best cell."""
     settings = f"T = {problem.target_ms:g} ms, {len(FEW_SEEDS)} seeds"
     print(f"  {problem.benchmark.name}, {settings}; the last {WINDOW} networks:")
     runs = run_searches(problem, FEW_SEEDS, SAMPLES)

@@ -21,17 +21,17 @@ from nas_reward import ALPHA, PAIR, T_MS, Y, equal_strength, mnasnet, proposed
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"
 PHONE_MISSING = f"No {PHONE.name} yet: python data/build_benchmark.py tables --device pixel3"
 PRESETS = {  # name: what one sees
-    "paper": "At T, MnasNet's line is the flatter one: it pays less for a millisecond",
+    "paper": "At T, the curve of MnasNet's reward is flatter: its latency penalty is smaller",
     "equal strength": "A larger -w: both lines are now as steep at T; only form differs",
-    "17 ms on a phone": "MnasNet pays for speed without end: its best cell is tiny",
-    "seconds by mistake": "Eq. 4 refuses T = 0.017: as ln T < 0, slower would pay more",
+    "17 ms on a phone": "MnasNet's reward grows without limit as LAT goes to 0",
+    "seconds by mistake": "Eq. 4 refuses T = 0.017: slower would be better",
 }
 
 
 class Explorer:
     """Both rewards over all cells of a benchmark, with sliders, on a Figure that has a canvas.
 
-    A panel shows a reward's best cell, and the line on which a cell would earn as much."""
+    A panel shows a reward's best cell, and the curve of cells with the same reward."""
 
     def __init__(self, figure, benchmark):
         self.figure = figure
@@ -49,7 +49,7 @@ class Explorer:
         self.choose("paper")
 
     def add_slider(self, bottom, label, low, high, start, colour):
-        """A slider that draws anew when it is moved."""
+        """A slider that draws again when it is moved."""
         axes = self.figure.add_axes((0.18, bottom, 0.36, 0.05))
         slider = Slider(
             axes, label, low, high, valinit=start, valfmt="%.3f", color=colour, initcolor="none"
@@ -114,7 +114,7 @@ class Explorer:
 
 
 def equal_reward(reward, R, ms, target_ms):
-    """The accuracies (n,) that earn R at latencies ms (n,): both rewards are linear in ACC."""
+    """The accuracies (n,) with reward R at latencies ms (n,): both rewards are linear in ACC."""
     at_0 = reward(np.zeros_like(ms), ms, target_ms)
     at_1 = reward(np.ones_like(ms), ms, target_ms)
     return (R - at_0) / (at_1 - at_0)

@@ -300,9 +300,10 @@ def test_slopes_and_table_1(drawn):
     cost = lines["proposed, any accuracy"].get_ydata()
     assert cost == pytest.approx(1000 * 0.1 / ((25.5 - ms) * np.log(17)))
     rises = []
-    for axes in drawn["table1"].axes:
+    for axes, name in zip(drawn["table1"].axes, nas_reward.PAIR, strict=True):
+        assert axes.get_title() == figures.title_of(name)
         for pair, line in zip(nas_reward.TABLE_1, axes.lines, strict=True):
-            printed = [float(entry) for entry in pair[axes.get_title()]]
+            printed = [float(entry) for entry in pair[name]]
             assert line.get_ydata() == pytest.approx(printed, abs=6e-5)
             assert list(line.get_xdata()) == [ms for _, ms in pair["networks"]]
             rise = np.diff(line.get_ydata()).item()

@@ -56,7 +56,7 @@ def said(k):
 
 @functools.cache
 def random_count(low, high):
-    """The median of the networks in a band that random search draws under T."""
+    """The median of the samples of random search in a band under T."""
     rows = np.stack([nas_search.random_search(seed, SAMPLES) for seed in range(SEEDS)])
     points = (surrogate().accuracy[rows], surrogate().latency_ms[rows])
     return np.median(claims.count_under(*points, T_MS, low, high))
@@ -114,7 +114,7 @@ def by_hand():
         after = plain.softmax(np.log(p) - dlogits)
         lines += [
             f"A = {A:+.1f}",
-            f"  dlogits     {columns_of(dlogits, '+.3f')}A (p - one-hot), {SHORT[drawn]} was drawn",
+            f"  dlogits     {columns_of(dlogits, '+.3f')}A (p - one-hot), {SHORT[drawn]} sampled",
             f"  new p       {columns_of(after)}softmax(logits - dlogits)",
         ]
     return fenced("\n".join(line.rstrip() for line in lines))
@@ -137,14 +137,14 @@ def three_updates():
 
 
 def optima():
-    """The most accurate cell of the surrogate within T, and each reward's best cell."""
+    """The most accurate cell of the surrogate under T, and each reward's best cell."""
     rows = []
     found = problem().optima()
-    names = ["the most accurate within T"] + [f"of {name}" for name in PAIR]
+    names = ["the most accurate under T"] + [f"highest reward, {name}" for name in PAIR]
     for name, cell in zip(names, found.values(), strict=True):
         meets = "yes" if cell["meets_target"] else "no"
         rows.append([name, f"{cell['accuracy']:.2%}", f"{cell['latency_ms']:.2f} ms", meets])
-    return markdown([f"best cell, {surrogate().name}", "ACC", "LAT", "meets T"], rows)
+    return markdown([f"best cell, {surrogate().name}", "ACC", "LAT", "under T"], rows)
 
 
 def exercises():

@@ -1,8 +1,8 @@
 """Beyond the paper: the runs behind study/beyond.md, which shows and explains them.
 
-    python study/beyond.py strength --from DIR     form against strength; 5 minutes on two cores
+    python study/beyond.py strength --from DIR     penalty against functional form; 5 minutes
     python study/beyond.py optima --from DIR       each reward's best cell; seconds
-    python study/beyond.py published --from DIR    a published number, run again; 2 minutes
+    python study/beyond.py published --from DIR    published numbers, repeated; 2 minutes
 
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
 command writes a CSV file beside the page, and from it the page's tables (`strength`, the picture
@@ -12,14 +12,14 @@ as well). What stands between the tables is written by hand.
     form      how a reward joins ACC and LAT: MnasNet's, or the proposed
     w         exponent of MnasNet's form, alpha = beta = w                   the paper: -0.07
     x, y      weights of the proposed form, x = 1 - y                        the paper: y = 0.1
-    price     accuracy that one ms is worth, at LAT = T                      1 / ms
-    strength  the price; a w and a y of the same price are a pair
-    scale     what a point of accuracy earns at LAT = T: 1, or x
-    end       what the last policy of a search draws: mean accuracy, mean    %, ms, %
+    strength  the latency penalty at T: accuracy that makes up for one ms    1 / ms
+              more at LAT = T; a w and a y of the same penalty are a pair
+    scale     dR/dACC at LAT = T: 1, or x
+    end       what the last policy of a search expects: mean accuracy, mean  %, ms, %
               latency, share under T; exact, not sampled
     runs      strength.csv as NumPy records: a line per search, and one per optimum
 
-Left out: which strength is right. That is for the user to say; no search can."""
+Left out: which penalty is right. That is for the user to say; no search can."""
 
 import functools
 import math
@@ -30,6 +30,7 @@ sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data
 
 import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
 import build_benchmark
+import fixed_points
 import numpy as np
 import published as protocol
 from pages import markdown, read_csv, write_csv
@@ -59,7 +60,7 @@ EXPECTED = ("accuracy", "latency_ms", "p_under_target")  # the same in nas_searc
 
 
 def y_of_equal_strength(w, accuracy, target_ms):
-    """The proposed reward's y with the price of MnasNet's exponent w: the inverse."""
+    """The proposed reward's y with the latency penalty of MnasNet's exponent w: the inverse."""
     y_by_x = -w * accuracy * math.log(target_ms) / 2
     return y_by_x / (1 + y_by_x)
 
@@ -81,8 +82,7 @@ def strengths(benchmark, target_ms):
 def proposed_by_x(accuracy, latency_ms, target_ms, y):
     """R / x = ACC + (y / x) L: Eq. 5 at MnasNet's scale. It prefers the same networks.
 
-    An entropy bonus weighs more beside a smaller reward; so without this, scale would pass for
-    form."""
+    An entropy bonus weighs more in a smaller reward; so without this, scale would pass for form."""
     x = 1 - y
     return proposed(accuracy, latency_ms, target_ms, x, y) / x
 
@@ -167,7 +167,7 @@ def strength_tables(folder=STUDY):
     """{marker: text} of what `strength` writes to the page."""
     runs = read_runs(folder)
     seeds = len(np.unique(runs["seed"][runs["kind"] == "search"]))
-    made_on = f"{seeds} seeds, {SAMPLES:,} networks each; {words_of(HYPERPARAMETERS)}."
+    made_on = f"{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
     return {
         "settings": f"{settings_table(runs)}\n\n{made_on}",
         "apart": apart_table(runs),
@@ -183,7 +183,7 @@ def settings_table(runs):
         row = [table, f"{target_ms:g}"]
         for form, pair in PAPERS:
             [optimum] = ends(runs, table, form, pair, "optimum")
-            row.append("{:.2f} %, {:.2f} ms".format(*optimum))
+            row.append("{:.2f}%, {:.2f} ms".format(*optimum))
             row.append(END_TEXT.format(*middle(runs, table, form, pair)))
         rows.append(row)
     header = ["table", "T, ms"]
@@ -204,11 +204,11 @@ def apart_table(runs):
         paper = ends(runs, table, "paper", PAPER_SETTING)
         differences = [paper - weak_mnasnet, mnasnet - weak_mnasnet, paper - proposed]
         differences += [proposed - mnasnet, weak_proposed - weak_mnasnet]
-        for column, unit in ((1, "ms"), (0, "points")):
+        for column, unit in ((1, "ms"), (0, "pp")):
             spreads = [spread(values[:, column]) for values in differences]
             rows.append([table, unit, *spreads])
-    header = ["table", "unit", "apart, proposed less MnasNet", "by strength", "by scale"]
-    return markdown([*header, "by form", "by form, at the strength of w = -0.07"], rows)
+    header = ["table", "unit", "proposed minus MnasNet", "from the penalty", "from the scale"]
+    return markdown([*header, "from the form", "from the form, at the penalty of w = -0.07"], rows)
 
 
 def prices_table():
@@ -229,10 +229,10 @@ def strengths_table(runs):
             row += [spread(apart[:, 1]), spread(apart[:, 0])]
             rows.append(row)
     header = ["table", "w", "y", "MnasNet's form ends at", "R / x ends at"]
-    return markdown([*header, "apart, ms", "apart, points"], rows)
+    return markdown([*header, "difference, ms", "difference, pp"], rows)
 
 
-END_TEXT = "{:.2f} %, {:.2f} ms ({:.0f} %)"
+END_TEXT = "{:.2f}%, {:.2f} ms ({:.0f}%)"
 
 
 def spread(values):
@@ -248,7 +248,7 @@ PANELS = (MODELLED, "titan_rtx_256", "pixel3")
 
 def draw_strength(path, runs, benchmarks):
     """study/strength.png: where the searches end as the strength grows, one panel per table."""
-    title = "Where searches end, as a millisecond is priced ever higher"
+    title = "Where searches end as the latency penalty grows"
     margins = dict(bottom=0.26, top=0.80, wspace=0.2)
     layout = dict(columns=len(PANELS), margins=margins, sharey=False)
     with figures.picture(path, title, **layout) as [panels]:
@@ -268,8 +268,10 @@ def draw_ends(axes, runs, table):
     curves = [np.array([middle(runs, table, form, k) for k in pairs]) for form in PAIR]
     for one, other in zip(*curves, strict=True):  # (3,) each
         axes.plot([one[1], other[1]], [one[0], other[0]], ls=":", color="black", lw=2.5)
-    axes.lines[-1].set_label("equal strength")
-    axes.plot([], [], "x", color="black", ms=18, mew=5, label="best cell for a large dot")
+    axes.lines[-1].set_label("equal penalty")
+    axes.plot(
+        [], [], "x", color="black", ms=18, mew=5, label="cell of highest reward for a large dot"
+    )
     seen = [*curves]
     for name, curve, (form, pair) in zip(PAIR, curves, PAPERS, strict=True):
         tint = figures.palette(PAIR)[name]
@@ -300,7 +302,7 @@ def panel_title(runs, table):
     """The table, and how far apart both forms end at the strength of the paper's reward."""
     one, other = (ends(runs, table, form, PAPER_SETTING)[:, 1] for form in PAIR)  # ms
     distance = abs(np.median(one - other))
-    return f"{table}, T = {TARGETS_MS[table]:g} ms\nequal strength: {distance:.1f} ms apart"
+    return f"{table}, T = {TARGETS_MS[table]:g} ms\nequal penalty: {distance:.1f} ms apart"
 
 
 # --- Each reward's best cell ------------------------------------------------------------------
@@ -368,11 +370,11 @@ def optima_tables(folder=STUDY):
     lines = read_csv(folder / "reward_optima.csv")
     rows = []
     for line in lines:
-        shares = [f"{line['feasible_pct']} %", f"{line['optimal_pct']} %"]
+        shares = [f"{line['feasible_pct']}%", f"{line['optimal_pct']}%"]
         gap = f"{float(line['gap_median_pp']):.2f}, {float(line['gap_p90_pp']):.2f}"
         rows.append([line["reward"], *shares, gap])
-    header = ["reward", "its best cell meets T", "and is the best that does"]
-    text = markdown([*header, "points lost where it meets T: median, 90 %"], rows)
+    header = ["reward", "cell of highest reward under T", "... and the most accurate under T"]
+    text = markdown([*header, "accuracy lost if under T, pp: median, 90th percentile"], rows)
     tables = lines[0]["tables"].split()
     made_on = f"{lines[0]['cases']} cases on {len(tables)} tables: {', '.join(tables)}."
     return {"optima": f"{text}\n\n{made_on}"}
@@ -404,7 +406,8 @@ def published_tables(folder=STUDY):
 
 def tables(folder=STUDY):
     """{marker: text} of all tables of study/beyond.md, from the CSV files in `folder`."""
-    return strength_tables(folder) | optima_tables(folder) | published_tables(folder)
+    found = strength_tables(folder) | optima_tables(folder) | published_tables(folder)
+    return found | fixed_points.tables(folder)
 
 
 def command(argv):

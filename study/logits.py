@@ -1,4 +1,4 @@
-"""A first step before the LSTM: the simplest policy, one row of logits per edge, and nothing else.
+"""A tabular policy: one row of logits per edge, and nothing else; a first step before the LSTM.
 
     search = LogitsReinforce(range(8), **nas_search.HYPERPARAMETERS)
     rows = search.search(reward_tables, samples=5000)  # (8, 5000), for reward_tables (8, 15625)

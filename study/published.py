@@ -1,18 +1,18 @@
-"""A published number, run again: NAS-Bench-201's random search and REINFORCE, by its protocol.
+"""Published numbers, repeated: NAS-Bench-201's random search and REINFORCE, by its protocol.
 
     lines = runs_of(load(folder), seeds=range(500))    a dict per search, for a CSV file
     print(results_table(lines))
 
-The protocol (Dong and Yang, ICLR 2020): a network earns its CIFAR-10 validation accuracy after 12
-epochs of training, and costs what these 12 epochs take. Draw and learn until the next network would
-bring the bill above 12,000 s. Of all that were drawn, take the one with the highest validation
+The protocol (Dong and Yang, ICLR 2020): the reward is the CIFAR-10 validation accuracy after 12
+epochs of training, the cost is their time. Sample and learn until the next network would exceed the
+budget of 12,000 s. Of all that were sampled, take the one with the highest validation
 accuracy, and report its test accuracy after 200 epochs, on three data sets. Latency plays no part.
 
     name      meaning                                                    unit    shape
     valid     validation accuracy after 12 epochs: the reward            0..1    (15625,)
     cost_s    what 12 epochs of training take                            s       (15625,)
     test      test accuracy after 200 epochs, by data set                0..1    (15625,) each
-    rows      the networks that a search drew, in order                          (seeds, draws)
+    rows      the samples of a search, in order                                  (seeds, draws)
     gain      mean test accuracy less that of random search              points
 
 The searches are the project's own, with its hyperparameters. Only the learning rate is varied as
@@ -52,7 +52,7 @@ PUBLISHED = {
 PUBLISHED_RUNS = 500
 
 POLICIES = {"LSTM": Reinforce, "table": LogitsReinforce}
-TITLES = {"LSTM": "our LSTM", "table": "table of logits"}
+TITLES = {"LSTM": "our LSTM", "table": "tabular policy"}
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
 
@@ -90,7 +90,7 @@ def load(folder):
 
 def runs_of(trained, seeds=SEEDS, rates=RATES):
     """A line for random search, and one per policy and learning rate; see `line_of`."""
-    draws = int(BUDGET_S / trained.cost_s.min()) + 1  # more than any search can pay for
+    draws = int(BUDGET_S / trained.cost_s.min()) + 1  # more than any budget allows
     random = np.stack([random_search(seed, draws) for seed in seeds])  # (seeds, draws)
     lines = [line_of("random", "", random, trained)]
     rates = sorted({*rates, HYPERPARAMETERS["learning_rate"]})
@@ -108,8 +108,8 @@ def runs_of(trained, seeds=SEEDS, rates=RATES):
 
 
 def searched(task, valid, draws):
-    """Rows (seeds, draws) of some searches. Later draws do not change earlier ones, so what the
-    budget does not pay for can be left out afterwards."""
+    """Rows (seeds, draws) of some searches. Later samples do not change earlier ones, so what
+    exceeds the budget can be left out afterwards."""
     policy, rate, seeds = task
     settings = HYPERPARAMETERS | dict(learning_rate=rate)
     reward_tables = np.broadcast_to(valid, (len(seeds), N_CELLS))
@@ -118,7 +118,7 @@ def searched(task, valid, draws):
 
 def best_within(rows, trained, budget_s=BUDGET_S):
     """What searches end with: the rows (seeds,) of the best network by validation accuracy among
-    those that the budget pays for, and how many networks (seeds,) these are."""
+    those within the budget, and how many networks (seeds,) these are."""
     paid = trained.cost_s[rows].cumsum(axis=1) <= budget_s  # (seeds, draws)
     seen = np.where(paid, trained.valid[rows], -np.inf)
     best = np.take_along_axis(rows, seen.argmax(axis=1)[:, None], axis=1)
@@ -202,7 +202,7 @@ def gains_table(lines):
     found = {"REINFORCE, published": theirs}
     found |= {name: gains(line, lines[0]) for name, line in compared(lines).items()}
     rows = [[name, *map(with_error, values)] for name, values in found.items()]
-    return markdown(["gain over random search, points", *DATASETS.values()], rows)
+    return markdown(["gain over random search, pp", *DATASETS.values()], rows)
 
 
 def with_error(found):

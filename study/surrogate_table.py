@@ -1,4 +1,4 @@
-"""The embedded surrogate beside measured accuracies: the tables of data/README.md.
+"""The surrogate compared with measured accuracies: the tables of data/README.md.
 
     python study/surrogate_table.py --from DIR    writes them there; 3 minutes on two cores
 
@@ -50,7 +50,7 @@ that are the same network differ by {floor:.2f} points (standard deviation): the
 
 {errors}
 
-**Two models of the official latency** beside what is known of it, in ms.
+**Two models of the official latency**, and what is known of it, in ms.
 
 {latency}"""
 
@@ -210,7 +210,7 @@ def latency_table(folder):
 
 def command(argv):
     """Write the tables into data/README.md."""
-    parser = Parser(description="The surrogate beside measured accuracies.")
+    parser = Parser(description="The surrogate compared with measured accuracies.")
     parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="public tables")
     fill(README, {"surrogate": surrogate_table(parser.parse_args(argv).folder)})
 

@@ -51,7 +51,7 @@ def problems(page, tables, known=""):
 
 def numbers(text):
     """The results in a text: numbers with a decimal point, and whole percents."""
-    return re.findall(r"\d[\d,]*\.\d+|\d+(?= %)", text)
+    return re.findall(r"\d[\d,]*\.\d+|\d+(?= ?%)", text)
 
 
 def choose(argv, about, commands):
