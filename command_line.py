@@ -29,6 +29,8 @@ UNFINISHED = ".unfinished-"  # begins the name of a folder that a run is writing
 A_DAY = 86_400  # seconds
 
 
+if os.environ.get("MPLBACKEND", "").startswith("module:"):
+    del os.environ["MPLBACKEND"]  # of a notebook whose Python is another one
 for package in ("numpy", "matplotlib"):
     if importlib.util.find_spec(package) is None:
         sys.exit(f"{package} is missing: pip install -r requirements.txt")
@@ -64,7 +66,7 @@ def run(command, argv):
         code, message = 1, "out of memory: ask for fewer seeds or samples"
     except KeyboardInterrupt as error:
         code = 128 + (error.args or [signal.SIGINT])[0]
-        message = "interrupted; earlier results were not touched"
+        message = "interrupted; no file was left half-written"
     except BrokenPipeError:  # the reader of a pipe, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -215,8 +217,7 @@ def atomic_output(folder):
             temporary = folder / Path(name).name  # relative, if `folder` is: for messages
             yield temporary
             files = sorted(temporary.iterdir())
-            for file in files:
-                check_replaceable(folder / file.name)
+            check_replaceable(folder, [file.name for file in files])
             for file in files:
                 os.replace(file, folder / file.name)
     except OSError as error:  # a full disk, for one, has no name
@@ -224,11 +225,18 @@ def atomic_output(folder):
         raise
 
 
-def check_replaceable(path):
-    """UserError if there is something at `path` that may not be written over."""
-    try:
-        if path.exists():
-            open(path, "r+b").close()  # Windows refuses it while another program has it open
-    except OSError as error:
-        advice = "close what shows it, or choose another --out"
-        raise UserError(f"{path} cannot be replaced ({error.strerror}): {advice}") from None
+def check_replaceable(folder, names):
+    """UserError if one of these files in a folder is there and cannot be written over."""
+    for path in [Path(folder) / name for name in names]:
+        try:
+            if path.exists():
+                open(path, "r+b").close()
+                os.replace(path, path)  # Windows refuses it while another program has it open
+        except OSError as error:
+            advice = "close what shows it, or choose another --out"
+            raise UserError(f"{path} cannot be replaced ({error.strerror}): {advice}") from None
+
+
+def write_text(path, text):
+    """Write a text file: UTF-8 and LF on every system."""
+    path.write_text(text, encoding="utf-8", newline="\n")

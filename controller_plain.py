@@ -362,7 +362,7 @@ def in_columns(values, form):
 
 def main(argv):
     """The command: prints the lesson. Raises UserError."""
-    command_line.Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
+    command_line.Parser(description=(__doc__ or "").partition("\n")[0]).parse_args(argv)
     print(first_updates(), end="")
 
 

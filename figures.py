@@ -28,6 +28,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import command_line  # first: is Python new enough?  # isort: skip
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,7 +36,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-import command_line
 import nas_benchmark
 from claims import CLAIMS, evaluate_claims, range_95, window_means
 from command_line import UserError, as_user_error, atomic_output
@@ -99,7 +99,9 @@ def title_of(name):
 def canvas(title, rows=1, columns=1, size=SIZE, margins=(), sharey="row", **shared):
     """Panels (rows, columns) to draw on in our style, under `title`."""
     usual = dict(left=0.08, right=0.97, top=0.85, bottom=0.11, wspace=0.08)
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()  # whatever the user's own settings are
+        matplotlib.rcParams.update(STYLE)
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter without one is a box
         figure = Figure(figsize=size)
         figure.suptitle(title, y=0.97)

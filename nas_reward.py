@@ -379,7 +379,7 @@ def as_rewards(R, accuracy, latency_ms):
 
 def main(argv):
     """The command: prints Table 1 and what the text says. Raises UserError."""
-    Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
+    Parser(description=(__doc__ or "").partition("\n")[0]).parse_args(argv)
     print("Table 1: rewards as printed in the paper, and by the formula (T = 17 ms)\n")
     print(table_1_report())
     print("\nTwo comparisons in the paper's text (T = 17 ms)\n")

@@ -14,10 +14,12 @@ below `if __name__ == "__main__":`."""
 import contextlib
 import math
 import multiprocessing
+import operator
 import os
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -27,9 +29,19 @@ from controller_numpy import K, Reinforce, S, log_softmax
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
 from nas_reward import SAMPLES, WINDOW, mnasnet, reward_called, reward_table
 
-CORES = os.cpu_count()
-if hasattr(os, "sched_getaffinity"):  # where it exists: the cores that we may use
-    CORES = len(os.sched_getaffinity(0))
+
+def cores():
+    """How many cores this process may use: by the system, by affinity, by a container's quota."""
+    count = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):  # "max 100000" without a quota
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
+        count = min(count, math.ceil(int(quota) / int(period)))
+    return max(count, 1)
+
+
+CORES = cores()
 # Workers are forked, which is instant, but spawned where forking is unsafe.
 WORKERS = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 LOCKSTEP = 16  # runs that advance together; more do not fit the cache of one core
@@ -60,6 +72,8 @@ class Problem:
     Raises UserError for a reward that `nas_reward.reward_table` refuses."""
 
     def __init__(self, benchmark, rewards, target_ms):
+        if isinstance(rewards, str) or not rewards:
+            raise UserError(f"rewards must be a list of names or a dict, not {rewards!r}")
         if not isinstance(rewards, dict):
             rewards = {name: reward_called(name) for name in rewards}
         self.rewards = rewards
@@ -189,7 +203,7 @@ def run_searches(
 
     on_window(rows, end), if given, is called after each window, with `rows` {reward or "random":
     (seeds, 250)} and `end`, the number of samples so far. Raises UserError."""
-    seeds = [int(seed) for seed in seeds]
+    seeds = checked_seeds(seeds, samples, workers)
     names = [*problem.reward_tables, "random"]
     rows = np.empty((len(names), len(seeds), samples), np.int32)
     rows[-1] = [random_search(seed, samples) for seed in seeds]
@@ -219,6 +233,19 @@ def run_searches(
     )
 
 
+def checked_seeds(seeds, samples, workers):
+    """The seeds as a list of integers, or UserError if one of these is not what it should be."""
+    try:
+        seeds = [operator.index(seed) for seed in seeds]
+    except TypeError:
+        raise UserError(f"seeds must be whole numbers, as in range(8), not {seeds!r}") from None
+    if not seeds or min(seeds) < 0:
+        raise UserError("there must be seeds, and they must be 0 or more")
+    if samples < 1 or workers < 1:
+        raise UserError(f"samples ({samples}) and workers ({workers}) must be 1 or more")
+    return seeds
+
+
 def random_search(seed, samples):
     """Rows (samples,) drawn uniformly, from a stream of random search's own."""
     rng = np.random.default_rng([seed, 1])
@@ -228,7 +255,7 @@ def random_search(seed, samples):
 def windows(problem, seeds, samples, hyperparameters):
     """Search with all rewards and these seeds; yields, for each 250 samples, what was sampled.
 
-    That is rows (rewards, seeds, 250), what `expectations` says (5, rewards, seeds), and the
+    That is rows (rewards, seeds, 250), what `expectations` says (5, rewards, seeds), and the CPU
     seconds of search and of enumeration (2,). The last window may be shorter. The runs are reward
     0 with all seeds, then reward 1 with all seeds, and so on."""
     shape = (len(problem.reward_tables), len(seeds))
@@ -241,12 +268,12 @@ def windows(problem, seeds, samples, hyperparameters):
     ]
     for start in range(0, samples, WINDOW):
         size = min(WINDOW, samples - start)
-        clock = [time.perf_counter()]
+        clock = [time.process_time()]
         rows = np.concatenate([search.search(own, size) for search, own in searches])
-        clock.append(time.perf_counter())
+        clock.append(time.process_time())
         p = np.concatenate([search.controller.probabilities() for search, _ in searches])
         expected = expectations(problem, tables, p)  # (5, runs)
-        clock.append(time.perf_counter())
+        clock.append(time.process_time())
         yield rows.reshape(*shape, size), expected.reshape(-1, *shape), np.diff(clock)
 
 
@@ -308,11 +335,13 @@ def fixed_point_policy(rewards, entropy_weight):
 def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
     """Per window, a list: what `windows` yields for each worker's share of the seeds."""
     links = []  # our end of the pipe to each worker
+    processes = []
     try:
         for share in np.array_split(seeds, min(workers, len(seeds))):
             ours, its = WORKERS.Pipe()
             links.append(ours)
-            WORKERS.Process(target=worker_main, args=(its, links), daemon=True).start()
+            processes.append(WORKERS.Process(target=worker_main, args=(its, links), daemon=True))
+            processes[-1].start()
             its.close()
             # Not in `args`, for Process.start waits for ever if the worker dies before it reads.
             ours.send((problem, share.tolist(), samples, hyperparameters))
@@ -320,6 +349,11 @@ def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
             yield [link.recv() for link in links]
     except (EOFError, OSError):
         raise UserError("a worker process died; out of memory? Try fewer --workers") from None
+    finally:  # no worker outlives an exception or an interrupt
+        for process in processes:
+            if process.pid:
+                process.terminate()
+                process.join()
 
 
 def worker_main(link, links):

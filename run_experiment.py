@@ -37,12 +37,24 @@ from claims import (
     evaluate_claims,
     whole_run_of,
 )
-from command_line import Parser, UserError, atomic_output, clear_progress, progress, run
+from command_line import (
+    Parser,
+    UserError,
+    atomic_output,
+    check_replaceable,
+    clear_progress,
+    progress,
+    run,
+    write_text,
+)
 from nas_benchmark import CELLS, MAX_MS, N_CELLS, SHORT, cell_to_string, string_to_cell
 from nas_reward import PAIR, REWARDS, SAMPLES, T_MS, WINDOW
 from nas_search import CORES, HYPERPARAMETERS, Problem, run_searches, words_of
 
 SEEDS = 40  # the fewest at which every claim can be decided is 39
+RESULTS = ("table1.csv", "samples.csv.gz", "summary.json")
+PICTURES = ("fig2", "fig3", "fig6", "fig7", "best", "claims", "landscape")
+PICTURES = tuple(f"{name}.png" for name in PICTURES)
 MAX_NETWORKS = 100_000_000  # in one run, random search among them
 
 
@@ -51,32 +63,32 @@ def experiment(argv):
     args = parse(argv)
     benchmark = nas_benchmark.load(args.benchmark)
     problem = Problem(benchmark, args.rewards, target_of(args, benchmark))
+    with atomic_output(args.out):  # can it be written? Better known before the search
+        check_replaceable(args.out, [*RESULTS, *PICTURES])
+    print_benchmark(problem)
+    print_rewards()
+    print_optima(problem, args.entropy_weight)
+
     wall_s = {}
-    with atomic_output(args.out) as folder:
-        print_benchmark(problem)
-        print_rewards()
-        print_optima(problem, args.entropy_weight)
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    print_window_header(problem, args)
+    with timed(wall_s, "search"):
+        on_window = ProgressPrinter(problem, args.samples)
+        runs = run_searches(
+            problem, seeds, args.samples, args.workers, hyperparameters_of(args), on_window
+        )
 
-        seeds = range(args.first_seed, args.first_seed + args.seeds)
-        print_window_header(problem, args)
-        with timed(wall_s, "search"):
-            on_window = ProgressPrinter(problem, args.samples)
-            runs = run_searches(
-                problem, seeds, args.samples, args.workers, hyperparameters_of(args), on_window
-            )
-
-        claims = evaluate_claims(runs.points(), problem.target_ms)
-        print_claims(claims, args.seeds)
-        print_what_the_target_forbids(problem)
-        print_comparisons(compared(runs), args.seeds)
-        print_best_found(runs)
-
-        with timed(wall_s, "figures"):
-            draw(folder, runs, claims, args.animate)
-        with timed(wall_s, "files"):
-            write_table_1(folder / "table1.csv", nas_reward.table_1())
-            write_samples(folder / "samples.csv.gz", runs)
+    claims = evaluate_claims(runs.points(), problem.target_ms)
+    with timed(wall_s, "files"), atomic_output(args.out) as folder:
+        write_table_1(folder / "table1.csv", nas_reward.table_1())
+        write_samples(folder / "samples.csv.gz", runs)
         write_summary(folder / "summary.json", args, runs, claims, wall_s)
+    print_claims(claims, args.seeds)
+    print_what_the_target_forbids(problem)
+    print_comparisons(compared(runs), args.seeds)
+    print_best_found(runs)
+    with timed(wall_s, "figures"):
+        draw(args.out, runs, claims, args.animate)
     print_conclusion(claims, runs, args.out)
     print_time(args, runs, wall_s)
 
@@ -87,15 +99,22 @@ def compared(runs):
     return compare_rewards(runs.points(), runs.problem.target_ms, best["accuracy"]) if best else []
 
 
-def draw(folder, runs, claims, animate):
-    """All figures, into `folder`; if asked for, the animation, of the seed that ends as most do."""
+def draw(out, runs, claims, animate):
+    """All figures; if asked for, the animation as well, of the seed that ends as most do.
+
+    The results are written already. Raises OSError if the pictures fail."""
     import figures  # here, for --help should not wait for matplotlib
 
-    figures.write_figures(folder, runs, claims)
-    if animate:
-        samples = runs.rows["random"].shape[1]
-        path = folder / "search.gif"
-        figures.animate(path, runs.problem, runs.median_seed(), samples, runs.hyperparameters)
+    try:
+        with atomic_output(out) as folder:
+            figures.write_figures(folder, runs, claims)
+            if animate:
+                samples = runs.rows["random"].shape[1]
+                chosen = (runs.median_seed(), samples, runs.hyperparameters)
+                figures.animate(folder / "search.gif", runs.problem, *chosen)
+    except Exception as error:
+        way_on = f"the results are in {out}/; python figures.py --from {out} draws the pictures"
+        raise OSError(f"{type(error).__name__}: {error}; {way_on}") from error
 
 
 @contextlib.contextmanager
@@ -141,7 +160,7 @@ def parse(argv):
     cores = "processes (default: all cores)"
     add("--workers", type=whole(1, 1_024), default=CORES, metavar="N", help=cores)
     out = "folder for results (default: results)"
-    add("--out", default="results", metavar="DIR", help=out)
+    add("--out", type=folder, default="results", metavar="DIR", help=out)
     quick = "2 seeds of 1,000 samples, unless other numbers are given"
     add("--quick", action="store_true", help=quick)
     animate = "write search.gif as well: the policies during a search"
@@ -154,6 +173,13 @@ def parse(argv):
         most = f"at most {MAX_NETWORKS:,} networks in one run, with those of random search"
         parser.error(f"{networks:,} networks: {most}; ask for fewer --seeds or --samples")
     return args
+
+
+def folder(text):
+    """An argparse type: the name of a folder, which may begin with ~."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be the name of a folder")
+    return os.path.expanduser(text)
 
 
 def whole(least, most):
@@ -372,7 +398,7 @@ def us_per_sample(runs):
 
 def write_table_1(path, entries):
     lines = [entries[0].keys(), *(e.values() for e in entries)]
-    path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+    write_text(path, "".join(",".join(map(str, line)) + "\n" for line in lines))
 
 
 def write_samples(path, runs):
@@ -426,7 +452,7 @@ def write_summary(path, args, runs, claims, wall_s):
         ),
         policy=policy,
     )
-    path.write_text(json.dumps(summary, indent=1, allow_nan=False))
+    write_text(path, json.dumps(summary, indent=1, allow_nan=False))
 
 
 def main(argv=None):

@@ -1296,6 +1296,53 @@ def test_a_problem():
     assert len(claims.evaluate_claims(runs.points(), at_target)) == 6
 
 
+SLIPS_OF_CALLS = """
+seeds=8                | seeds must be whole numbers, as in range(8), not 8
+seeds=[0.5]            | seeds must be whole numbers
+seeds=[]               | there must be seeds
+seeds=[-1]             | they must be 0 or more
+seeds=[0], samples=0   | samples (0) and workers
+seeds=[0], workers=0   | workers (0) must be 1 or more
+"""
+
+
+@pytest.mark.parametrize(("arguments", "words"), cases(SLIPS_OF_CALLS))
+def test_slips_in_calling_run_searches(arguments, words):
+    """Catches NumPy's words for a usual slip, or an empty run."""
+    problem = Problem(SURROGATE, ["tunas"], 17.0)
+    with pytest.raises(command_line.UserError, match=re.escape(words)):
+        run_searches(problem, **eval(f"dict({arguments})"))
+    with pytest.raises(command_line.UserError, match="rewards must be a list of names or a dict"):
+        Problem(SURROGATE, "tunas", 17.0)
+
+
+def test_no_worker_outlives_an_exception():
+    """Catches workers that live on when a window is not wanted, or an interrupt comes."""
+
+    def stop(rows, end):
+        raise KeyboardInterrupt
+
+    problem = Problem(SURROGATE, ["tunas"], 17.0)
+    for workers in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            run_searches(problem, range(4), 100_000, workers, LIGHT, stop)
+        assert not nas_search.multiprocessing.active_children()
+
+
+def test_settings_of_the_user_change_no_picture(tmp_path):
+    """Catches a picture that depends on the user's matplotlibrc, or on a notebook's backend."""
+    own = {"font.family": "no such font", "savefig.bbox": "tight", "text.usetex": True}
+    figures.fig2(tmp_path / "usual.png", {"mnasnet": mnasnet})
+    with figures.matplotlib.rc_context(own):
+        figures.fig2(tmp_path / "own.png", {"mnasnet": mnasnet})
+    assert (tmp_path / "usual.png").read_bytes() == (tmp_path / "own.png").read_bytes()
+    environment = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    command = [sys.executable, HERE / "figures.py", "--from", tmp_path]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert "not a folder of results" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_random_search_is_uniform():
     """Catches random search that favours cells, whose draws depend on how many are asked, or on
     the noise of a controller of the same seed."""
@@ -1741,7 +1788,7 @@ def test_summary(results):
     assert np.shape(summary["policy"]["proposed"]["accuracy"]) == (7, 3)
     timing = summary["timing"]
     assert timing["searches"] == 14
-    assert set(timing["wall_s"]) == {"search", "figures", "files"}
+    assert set(timing["wall_s"]) == {"search"}
     us = 1e6 * timing["core_s"]["search"] / (2 * 7 * 600)
     assert timing["us_per_sample"] == pytest.approx(us)
     assert f"; {us:.1f} us per sample and run, on one core\n" in printed
@@ -2214,7 +2261,7 @@ def told(capfd, arguments, *words, code=2, main=run_experiment.main):
 
 
 def test_disk_full(tmp_path):
-    """Catches half the files, or half a file, when the disk is full.
+    """Catches results that are lost, or half a picture, when the disk is full, and no way on.
 
     Here, files may have 150 kB at most: Figs 2 and 3 can be written, Fig. 6 cannot."""
     resource = pytest.importorskip("resource")
@@ -2226,7 +2273,9 @@ def test_disk_full(tmp_path):
     assert "File too large" in error
     assert error.count("\n") == 1
     assert process.returncode == 1
-    assert files_of(tmp_path) == {"summary.json": b"precious"}
+    assert f"the results are in {tmp_path}/; python figures.py --from {tmp_path} draws" in error
+    assert sorted(os.listdir(tmp_path)) == sorted(run_experiment.RESULTS)
+    assert json.loads((tmp_path / "summary.json").read_text())["settings"]["seeds"] == 2
 
 
 @POSIX
@@ -2235,8 +2284,7 @@ def test_disk_full(tmp_path):
 )
 def test_a_run_is_stopped(name, code, tmp_path):
     """Catches results that are half new, a traceback, a folder left behind, and workers that live
-    on, after Ctrl-C, kill, a closed terminal and kill -9; a folder of kill -9 that stays for ever,
-    or one of another run that is removed while it runs."""
+    on, after Ctrl-C, kill, a closed terminal and kill -9."""
     (tmp_path / "summary.json").write_text("precious")
     process = start(
         *("--seeds", 4, "--samples", 100_000, "--workers", 2, "--out", tmp_path),
@@ -2254,28 +2302,51 @@ def test_a_run_is_stopped(name, code, tmp_path):
         pytest.fail("a worker lives on; undisturbed, it would search for a minute")
     assert process.returncode == code
     if name != "SIGKILL":
-        said = "interrupted; earlier results were not touched"
+        said = "interrupted; no file was left half-written"
         assert error == f"run_experiment.py: error: {said}\n"
     else:
         assert "Traceback" not in error
-        (left,) = tmp_path.glob(f"{command_line.UNFINISHED}*")
-        with command_line.atomic_output(tmp_path):
-            assert left.exists()
-        yesterday = time.time() - 90_000
-        os.utime(left, (yesterday, yesterday))
-        with command_line.atomic_output(tmp_path):
-            assert not left.exists()
     assert files_of(tmp_path) == {"summary.json": b"precious"}
 
 
-@pytest.mark.parametrize("phase", ["run_searches", "draw", "write_samples", "write_summary"])
+def test_folders_of_kill_9(tmp_path):
+    """Catches an unfinished folder that stays for ever, or one of another run that is removed."""
+    left = tmp_path / f"{command_line.UNFINISHED}x"
+    left.mkdir()
+    with command_line.atomic_output(tmp_path):
+        assert left.exists()
+    yesterday = time.time() - 90_000
+    os.utime(left, (yesterday, yesterday))
+    with command_line.atomic_output(tmp_path):
+        assert not left.exists()
+
+
+def test_results_stand_before_the_pictures(room, monkeypatch, capfd):
+    """Catches a search that is lost because a picture fails; a file that cannot be written, seen
+    after the search only."""
+    monkeypatch.setattr(figures, "fig6", lambda *_: 1 / 0)
+    arguments = ["--seeds", "1", "--samples", "9", "--out", "folder"]
+    words = (
+        "ZeroDivisionError: division by zero; the results are in folder/; python figures.py --from"
+    )
+    refused(capfd, run_experiment.main, arguments, words, code=1)
+    assert sorted(os.listdir("folder")) == sorted(run_experiment.RESULTS)
+    monkeypatch.setattr(run_experiment, "run_searches", lambda *_: pytest.fail("searched"))
+    for name in ("samples.csv.gz", "best.png"):
+        Path("new").mkdir()
+        Path("new", name).mkdir()
+        refused(capfd, run_experiment.main, ["--out", "new"], f"{name} cannot be replaced")
+        shutil.rmtree("new")
+
+
+@pytest.mark.parametrize("phase", ["run_searches", "write_samples", "write_summary"])
 def test_signals_in_each_phase(phase, room, capfd, monkeypatch):
     """Catches results half new, a folder left behind, or a traceback, whenever a signal comes."""
     monkeypatch.setattr(run_experiment, "draw", lambda *_: None)
     stop = signal.SIGTERM
     monkeypatch.setattr(run_experiment, phase, lambda *_, **__: signal.raise_signal(stop))
     arguments = ["--seeds", "1", "--samples", "9", "--out", "folder"]
-    told(capfd, arguments, "interrupted; earlier results were not touched", code=128 + stop)
+    told(capfd, arguments, "interrupted; no file was left half-written", code=128 + stop)
 
 
 def test_files_appear_together(tmp_path):

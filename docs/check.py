@@ -37,7 +37,7 @@ def remade(text):
 
 def main(argv):
     """The command: checks all pages, or writes them. Exits with 1 if one differs."""
-    parser = Parser(description=__doc__.partition("\n")[0])
+    parser = Parser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--write", action="store_true", help="mend the pages")
     write = parser.parse_args(argv).write
     differs = False

@@ -156,7 +156,7 @@ def draw_arrow(axes, start, end, at, text):
 
 def main(argv):
     """The command: draws all four."""
-    Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
+    Parser(description=(__doc__ or "").partition("\n")[0]).parse_args(argv)
     write_drawings(Path(__file__).parent)
 
 

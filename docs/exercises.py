@@ -518,7 +518,7 @@ def print_list(path):
 
 def main(argv):
     """The command: the list, or one exercise. Raises UserError; exits with 1 if it is wrong."""
-    parser = command_line.Parser(description=__doc__.partition("\n")[0])
+    parser = command_line.Parser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("number", nargs="?", type=int, help="which exercise (default: the list)")
     parser.add_argument("--answers", type=Path, default=ANSWERS, metavar="FILE")
     args = parser.parse_args(argv)

@@ -47,7 +47,7 @@ def show(page, text):
 
 def main(argv):
     """The command: runs the experiment, and writes."""
-    Parser(description=__doc__.partition("\n")[0]).parse_args(argv)
+    Parser(description=(__doc__ or "").partition("\n")[0]).parse_args(argv)
     command = [sys.executable, "run_experiment.py", "--animate"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     for picture in [*ROOT.glob("results/*.png"), ROOT / "results" / "search.gif"]:
