@@ -8,14 +8,18 @@ Each answer is compared with an oracle: a formula, an exact computation over all
 controller_plain, or central differences. The check names the first number that differs, and where
 it stands. The exit code is 0 if all that was asked for is right.
 
-A check is a generator: it yields the name of each part that is right, and raises Wrong at the first
-that is not. docs/solutions.md has our answers; test_all.py runs them, and three slips of each."""
+A check runs in a process of its own, which no answer can hang, or end unnoticed. It is a generator:
+it yields the name of each part that is right, and raises Wrong at the first that is not.
+docs/solutions.md has our answers; docs/test_docs.py runs them, and three slips of each."""
 
-import contextlib
+import argparse
 import functools
 import itertools
+import json
 import math
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -498,20 +502,40 @@ EXERCISES = {
 SHOWN_WHEN_WRONG = (4, 5)  # where seeing what a wrong answer does is the point
 
 
-def verdict(number, path=ANSWERS):
+def verdict(number, path=ANSWERS, diary=None):
     """(right, line): whether an exercise is solved in the file `path`, and what to say of it."""
     right = []
     try:
-        right += EXERCISES[number].check(Answers(path))
+        right += EXERCISES[number].check(Answers(path, diary))
     except Wrong as wrong:
         so_far = f"{', '.join(right)} right; " if right else ""
         return False, f"exercise {number}: {so_far}{wrong}"
     return True, f"exercise {number}: right ({', '.join(right)})"
 
 
+LIMIT_S = 10  # of a check
+
+
+def verdict_apart(number, path=ANSWERS):
+    """`verdict`, from a process of its own: an answer may run for ever, or end the program."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-B", __file__, str(number), "--answers", path, "--to", folder]
+        said = Path(folder) / "verdict.json"
+        reason = "ended the program"
+        try:
+            subprocess.run(command, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            reason = f"was still running after {LIMIT_S} s"
+        if said.exists():
+            return tuple(json.loads(said.read_text(encoding="utf-8")))
+        diary = Path(folder) / "diary"
+        name = diary.read_text(encoding="utf-8") if diary.exists() else Path(path).name
+        return False, f"exercise {number}: not right: {name} {reason}"
+
+
 def print_list(path):
     for number, exercise in EXERCISES.items():
-        right, _ = verdict(number, path)
+        right, _ = verdict_apart(number, path)
         state = "right" if right else "open"
         print(f"  {number:2}  {exercise.title:34} {exercise.minutes:3} minutes  {state}")
 
@@ -521,6 +545,7 @@ def main(argv):
     parser = command_line.Parser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("number", nargs="?", type=int, help="which exercise (default: the list)")
     parser.add_argument("--answers", type=Path, default=ANSWERS, metavar="FILE")
+    parser.add_argument("--to", type=Path, help=argparse.SUPPRESS)  # of verdict_apart
     args = parser.parse_args(argv)
     if not args.answers.is_file():
         raise command_line.UserError(f"{args.answers}: there is no such file of answers")
@@ -528,12 +553,18 @@ def main(argv):
         return print_list(args.answers)
     if args.number not in EXERCISES:
         raise command_line.UserError(f"exercises are numbered 1 to {len(EXERCISES)}")
-    right, line = verdict(args.number, args.answers)
-    print(line)
+    if args.to:
+        found = verdict(args.number, args.answers, args.to / "diary")
+        (args.to / "verdict.json").write_text(json.dumps(found), encoding="utf-8")
+        return
+    right, line = verdict_apart(args.number, args.answers)
+    print(line, flush=True)
     show = EXERCISES[args.number].show
     if show and (right or args.number in SHOWN_WHEN_WRONG):
-        with contextlib.suppress(Wrong):
+        try:
             show(Answers(args.answers))
+        except Exception as error:  # what was wrong with it has been said
+            print(f"  nothing to show: {command_line.one_line(str(error), 200)}")
     if not right:
         sys.exit(1)
 

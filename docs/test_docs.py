@@ -28,7 +28,7 @@ import nas_reward
 import nas_search
 import test_all
 from nas_reward import mnasnet, proposed
-from test_all import COLUMNS, HERE, SURROGATE, public, refused
+from test_all import COLUMNS, HERE, SURROGATE, cases, public, refused
 
 # --- The window with sliders: docs/sliders.py -------------------------------------------------
 
@@ -185,6 +185,49 @@ def test_every_exercise_is_open_at_first_and_can_be_solved(number, tmp_path):
 
 SLIPS = (HERE / "docs" / "slips.txt").read_text(encoding="utf-8")
 SLIP = r"^(\d+) \| (.*?)  =>  (.*)\n  \| (.*)$"
+
+
+ENDINGS = """
+import os; os._exit(0)            | not right: exponent ended the program
+exit()                            | exponent ends the program: an answer must not call exit()
+import sys; sys.exit(0)           | exponent ends the program
+while True: pass                  | not right: exponent was still running after 2 s
+raise KeyboardInterrupt           | not right: exponent ended the program
+return exponent(gain, factor)     | exponent raises RecursionError
+return "x" * 10                   | exponent(0.05, 2) is not a number
+import os; os.kill(os.getpid(), 9) | not right: exponent ended the program
+"""
+
+
+@pytest.mark.parametrize(("body", "said"), cases(ENDINGS))
+def test_answers_that_end_or_never_end(body, said, tmp_path, monkeypatch, capfd):
+    """Catches an answer that hangs the checker, or ends it and is marked as right."""
+    path = tmp_path / "her answers.txt"
+    path.write_text(f"def exponent(gain, factor):\n    {body}\n", encoding="utf-8")
+    monkeypatch.setattr(exercises, "LIMIT_S", 2)
+    with pytest.raises(SystemExit) as stopped:
+        exercises.main(["2", "--answers", str(path)])
+    assert stopped.value.code == 1
+    assert said in capfd.readouterr().out
+
+
+def test_answers_are_read_from_their_text(tmp_path):
+    """Catches the mark of an older file of the same size and time, and an encoding that crashes."""
+    path = tmp_path / "answers.py"
+    texts = [
+        "def exponent(gain, factor):\n    return -0.0704\n#",
+        "def exponent(gain, factor):\n    return +0.0704\n#",
+    ]
+    for text in texts:
+        path.write_text(text, encoding="utf-8")
+        os.utime(path, (1e9, 1e9))
+        assert ("+0.07" in text) == (
+            "exponent(0.05, 2) = 0.07" in exercises.verdict_apart(2, path)[1]
+        )
+    path.write_bytes("def exponent(gain, factor): pass  # ä".encode("utf-16"))
+    assert exercises.verdict_apart(2, path)[1].startswith(
+        "exercise 2: answers.py raises SyntaxError"
+    )
 
 
 @pytest.mark.parametrize(("number", "right", "slip", "said"), re.findall(SLIP, SLIPS, re.M))

@@ -40,13 +40,14 @@ LIVE = surrogate.live_edges(CELLS)  # (15625, 6)
 
 TEXT = """\
 **Three models of the accuracy**, fitted to the 15,284 connected cells; the last one ships. Cells
-that are the same network differ by {floor:.2f} points (standard deviation): the noise floor.
+that are the same network differ by {floor:.2f} percentage points (pp; standard deviation), the
+noise floor.
 
 {models}
 
 *(1) {narrow}; medians of {seeds} seeds, T = {T:g} ms, modelled latency.*
 
-**Where it is wrong**: the surrogate less what was measured, in points of accuracy.
+**Where it is wrong**: the surrogate minus what was measured, in percentage points.
 
 {errors}
 
@@ -151,8 +152,8 @@ def models_table(measured, models, found):
         columns[f"up to {edges} edges"] = [
             f"{surrogate.features(CELLS[:1], edges).shape[1]:,}",
             f"{1 - np.var(residual) / measured[CONNECTED].var():.4f}",
-            f"{100 * np.abs(residual).mean():.2f} points",
-            f"{r2:.4f}, {100 * error:.2f} points",
+            f"{100 * np.abs(residual).mean():.2f} pp",
+            f"{r2:.4f}, {100 * error:.2f} pp",
             f"{accuracy.max():.2%}",
             *best_cells(accuracy),
         ]
