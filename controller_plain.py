@@ -305,9 +305,9 @@ JUDGED = {1: "better than usual: draw it more often", -1: "worse than usual: dra
 def first_updates():
     """The text that this script prints: the numbers of three updates, and what each means."""
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
-    search = Reinforce(seed=0, **LESSON)
+    search = Reinforce(seed=4, **LESSON)
     decay = LESSON["baseline_decay"]
-    text = f"A search with the proposed reward, T = {T_MS:g} ms, seed 0; {benchmark.name}\n"
+    text = f"A search with the proposed reward, T = {T_MS:g} ms, seed 4; {benchmark.name}\n"
     text += ", ".join(f"{name} {value:g}" for name, value in LESSON.items()) + "\n"
     table = "\n   cell                             ACC   LAT ms       R       b        A"
     table += "  P before     P after\n"

@@ -575,19 +575,20 @@ def limits(benchmark):
     return x, y
 
 
-def draw_landscape(axes, problem, levels, name, colour):
-    """Cells, T, one reward's lines of equal reward, and its optimum."""
+def draw_landscape(axes, problem, levels, name, colour, best_cell=True):
+    """Cells, T, one reward's curves of equal reward; and its best cell, unless that is a secret."""
     draw_cells(axes, problem.benchmark)
     x, y = limits(problem.benchmark)
     ms, percent, R = reward_on_grid(problem, name)
     axes.contour(ms, percent, R, levels, colors=colour, linewidths=1.5)
-    best = problem.reward_tables[name].max()
-    axes.contour(ms, percent, R, [best], colors=colour, linewidths=4.5)
+    if best_cell:
+        best = problem.reward_tables[name].max()
+        axes.contour(ms, percent, R, [best], colors=colour, linewidths=4.5)
+        mark_optimum(axes, problem, name, colour)
     for level in levels:
         if R[0, 0] < level < R[-1, 0]:  # write it where its line begins
             at = (ms[0], np.interp(level, R[:, 0], percent))
             label_level(axes, level, at, colour)
-    mark_optimum(axes, problem, name, colour)
     mark_target_upright(axes, problem.target_ms, at=0.04)
     axes.set_title(title_of(name), color=colour)
     axes.set(xlim=x, ylim=y, xlabel="latency (ms)")

@@ -1,6 +1,6 @@
 """The pictures that need no run: a cell, the loop of a search, slopes, and Table 1 as lines.
 
-python docs/drawings.py        writes cell, loop, slopes and table1.png beside this file"""
+python docs/drawings.py        writes cell, loop, lstm, slopes, table1 and vote.png to docs/"""
 
 import contextlib
 import sys
@@ -11,16 +11,29 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
 import numpy as np
 from matplotlib.patches import Circle, FancyBboxPatch
 
+import nas_benchmark
 from command_line import Parser, run
-from figures import BLANK, GREY, mark_target_upright, palette, picture, title_of
+from figures import (
+    BLANK,
+    GREY,
+    draw_landscape,
+    levels_of,
+    mark_target_upright,
+    palette,
+    picture,
+    title_of,
+)
 from nas_benchmark import EDGES, N_CELLS, OPERATIONS, cell_to_row
 from nas_reward import COMPARED, PAIR, SAMPLES, T_MS, TABLE_1, mnasnet_slope, proposed_slope
+from nas_search import Problem
 
 
 def write_drawings(folder):
     """The pictures that need no run, into `folder`."""
     draw_cell(folder / "cell.png")
     draw_loop(folder / "loop.png")
+    draw_lstm(folder / "lstm.png")
+    draw_vote(folder / "vote.png")
     slopes(folder / "slopes.png")
     table_1(folder / "table1.png")
 
@@ -139,6 +152,51 @@ def draw_loop(path):
         )
 
 
+def draw_vote(path):
+    """Cells, T and the curves of equal reward: where will each search go? Without the answer."""
+    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    title = "Where will a search with each reward go?"
+    with picture(path, title, columns=2) as [panels]:
+        for axes, name in zip(panels, PAIR, strict=True):
+            colour = palette(PAIR)[name]
+            draw_landscape(axes, problem, levels_of(problem), name, colour, best_cell=False)
+        panels[0].set_ylabel("accuracy (%)")
+
+
+BACK = "#D55E00"  # the way of the gradient
+
+
+def draw_lstm(path):
+    """Two steps of the LSTM: forward in black, and back, where c and h collect two gradients."""
+    with drawing(path, "Two steps of the LSTM; orange: the gradient goes back") as axes:
+        for x, t in ((1.4, "t"), (8.4, "t + 1")):
+            gates = "z = Wx[a] + h Wh + b\ni, f, o = sigmoid(z)\ng = tanh(z)"
+            box = FancyBboxPatch((x, 1.7), 4.2, 2.1, boxstyle="round", fc=NODE_COLOUR, lw=2)
+            axes.add_patch(box)
+            axes.text(x + 2.1, 2.75, gates, ha="center", va="center", fontsize=18)
+            axes.text(x + 2.1, 0.9, f"step {t}", ha="center", va="center", fontsize=22)
+            axes.annotate("", (x + 2.1, 6.3), (x + 2.1, 3.9), arrowprops=ARROW)
+            axes.text(x + 1.9, 5.6, "+ i g", ha="right", va="center", fontsize=20)
+            axes.text(x + 0.1, 6.85, "f c", ha="center", va="center", fontsize=20)
+            axes.annotate("", (x + 4.9, 4.9), (x + 4.0, 6.3), arrowprops=ARROW)
+            axes.text(x + 4.95, 5.55, "o tanh(c)", ha="left", va="center", fontsize=18)
+            axes.annotate("", (x + 4.9, 7.9), (x + 4.9, 5.1), arrowprops=ARROW)
+            axes.text(x + 5.1, 7.6, "logits = h Wo", ha="left", va="center", fontsize=18)
+            for y in (6.4, 4.9):  # where c and h are used twice
+                axes.add_patch(Circle((x + (4.0 if y > 6 else 4.9), y), 0.16, fc=BACK, zorder=4))
+        axes.annotate("", (15.8, 6.4), (0.6, 6.4), arrowprops=ARROW)
+        axes.text(0.5, 6.4, "c", ha="right", va="center", fontsize=24)
+        axes.annotate("", (8.3, 3.3), (6.3, 4.9), arrowprops=ARROW)
+        axes.text(7.6, 4.45, "h", ha="left", va="center", fontsize=24)
+        back = ARROW | dict(color=BACK, ls="--")
+        axes.annotate("", (0.6, 6.1), (15.8, 6.1), arrowprops=back)
+        axes.text(8.9, 5.5, "dc f", ha="center", color=BACK, fontsize=20)
+        axes.annotate("", (6.2, 4.55), (8.3, 2.85), arrowprops=back)
+        axes.text(6.95, 3.2, "Wh dz", ha="right", color=BACK, fontsize=20)
+        twice = "orange dots: c and h are used twice, so each collects two gradients"
+        axes.text(8, 0.25, twice, ha="center", va="center", color=BACK, fontsize=20)
+
+
 def draw_box(axes, middle, name, text):
     """A box with a name and what it stands for."""
     x, y = middle
@@ -155,7 +213,7 @@ def draw_arrow(axes, start, end, at, text):
 
 
 def main(argv):
-    """The command: draws all four."""
+    """The command: draws all of them."""
     Parser(description=(__doc__ or "").partition("\n")[0]).parse_args(argv)
     write_drawings(Path(__file__).parent)
 
