@@ -166,15 +166,15 @@ def stays_under(latency_ms, target_ms):
 # Then open its landscape:    python docs/sliders.py --benchmark data/cifar100_pixel3.pkl
 # (without a display: run_experiment.py --benchmark ... --quick --out phone draws landscape.png).
 # Without the phone's table, the check uses the benchmark that ships, and so can you. First guess,
-# with the stars covered: where does the highest line of each reward touch the cloud of cells?
+# with the stars covered: where does the highest curve of each reward touch the cloud of cells?
 
 
 def prediction(benchmark, target_ms):
     """{"mnasnet": (ms, percent), "proposed": (ms, percent)}: the best cell of each reward.
 
-    Within 1 ms and 1 point is near enough. You may return two pairs that you read off the
-    picture, or compute them from benchmark.latency_ms and benchmark.accuracy, (15625,) each."""
-    raise NotImplementedError("MnasNet's lines are steep on the left")
+    Within 1 ms and 1 percentage point is near enough. You may return two pairs that you read off
+    the picture, or compute them from benchmark.latency_ms and benchmark.accuracy, (15625,) each."""
+    raise NotImplementedError("the curves of MnasNet's reward are steep on the left")
 
 
 # --- 10. A second LSTM layer ------------------------------------------------------------------
@@ -190,5 +190,37 @@ def forward_2(cell, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
 
 
 def backward_2(cell, A, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
-    """The derivative of -A log P(cell) by each weight: a dict of dWx, dWh, db, ..., dbo."""
+    """The gradient of -A log P(cell) by weight: a dict of dWx, dWh, db, ..., dbo."""
     raise NotImplementedError("what layer 2 gives back to its input joins dh1")
+
+
+# --- 11. A batch of networks per update -------------------------------------------------------
+# controller_plain.Reinforce takes one step per network. Most papers average over a batch first.
+
+
+def learn_from_batch(search, reward_of, size):
+    """One step of Adam along the mean gradient of `size` cells; returns the search.
+
+    search is a controller_plain.Reinforce; reward_of(cell) is the reward R of a cell (S,)."""
+    raise NotImplementedError("sample and gradient_of for each, then one step; six lines")
+
+
+# --- 12. Where a search of unlimited length goes ----------------------------------------------
+# The expected update of every prefix vanishes where p(a | prefix) is proportional to
+# exp(Q(prefix, a) / w). Q is the expected reward after choosing a: first for the last edge.
+
+
+def fixed_point(R, w):
+    """p (5, 5, 5, 5, 5, 5): the probability of each cell. R (5, 5, 5, 5, 5, 5): its reward."""
+    raise NotImplementedError("softmax over the last axis, then the mean over it; six times")
+
+
+# --- 13. Coupled gates ------------------------------------------------------------------------
+# A variant of the LSTM has no input gate: i = 1 - f, so that c = f c_before + (1 - f) g.
+
+
+def dz_coupled(dh, dc, f, g, o, c, c_before):
+    """The gradient with respect to z (3H,), in the order f, g, o.
+
+    dh (H,) and dc (H,) are complete, as in exercise 3: dc contains what comes through h."""
+    raise NotImplementedError("f appears twice in c, once with each sign")

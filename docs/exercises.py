@@ -39,7 +39,7 @@ from claims import window_means
 from controller_plain import START, K, S, V
 from nas_benchmark import SHORT
 from nas_reward import PAIR, T_MS, WINDOW
-from nas_search import HYPERPARAMETERS, Problem, run_searches
+from nas_search import HYPERPARAMETERS, Problem, fixed_point_policy, run_searches
 
 ANSWERS = Path(__file__).with_name("answers.py")
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"  # build_benchmark.py tables --device pixel3
@@ -267,13 +267,21 @@ def show_my_reward(answers):
     benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
     rewards["mine"] = functools.partial(answers, "my_reward")
+    rewards["ours"] = step_and_slope
     show_ends(Problem(benchmark, rewards, T_MS))
+    print("  ours: accuracy - 0.03 (LAT > T) - 0.01 max(LAT - T, 0). Can you end higher, under T?")
+
+
+def step_and_slope(accuracy, latency_ms, target_ms):
+    """A reward whose searches end under T, and more accurate than those of a wall."""
+    above = latency_ms > target_ms
+    return accuracy - 0.03 * above - 0.01 * np.maximum(latency_ms - target_ms, 0)
 
 
 def show_ends(problem):
     """Where searches end: the mean of the last window, and each reward's best cell."""
     settings = f"T = {problem.target_ms:g} ms, {len(FEW_SEEDS)} seeds"
-    print(f"  {problem.benchmark.name}, {settings}; the last {WINDOW} networks:")
+    print(f"  {problem.benchmark.name}, {settings}; the last {WINDOW} samples:", flush=True)
     runs = run_searches(problem, FEW_SEEDS, SAMPLES)
     optima = problem.optima()
     for name, (accuracy, latency_ms) in runs.points().items():
@@ -429,7 +437,13 @@ def check_prediction(answers):
 
 
 def show_prediction(answers):
-    show_ends(Problem(phone_or_surrogate(), PAIR, T_MS))
+    benchmark = phone_or_surrogate()
+    show_ends(Problem(benchmark, PAIR, T_MS))
+    if not PHONE.exists():
+        print(
+            "  On the surrogate both rewards have the same best cell. The phone is where they part:"
+        )
+        print("  python data/build_benchmark.py tables --device pixel3, then once more")
 
 
 # --- 10: a second layer -----------------------------------------------------------------------
@@ -475,6 +489,63 @@ def check_second_layer(answers):
     yield from compare_weights(answers("backward_2", cell, A, **weights), expected, H)
 
 
+# --- 11 to 13: a batch, the fixed point, coupled gates ----------------------------------------
+
+
+def check_batch(answers):
+    right = a_search(3)
+    for _ in range(3):  # so that Adam remembers something
+        right.learn(reward_of(right.sample()))
+    before = right.t
+    mine = answers("learn_from_batch", right, reward_of, 4)
+    gradients = [right.gradient_of(reward_of(right.sample())) for _ in range(4)]
+    right.step({name: sum(g[name] for g in gradients) / 4 for name in gradients[0]})
+    if not isinstance(mine, plain.Reinforce):
+        raise Wrong("learn_from_batch should return the search")
+    if mine.t != right.t:
+        raise Wrong(f"learn_from_batch took {mine.t - before} steps of Adam, and should take one")
+    for name, axes in axes_of_weights(len(right.weights["Wh"])).items():
+        if name[1:] in right.weights:
+            compare(name[1:], mine.weights[name[1:]], right.weights[name[1:]], axes)
+    yield "learn_from_batch"
+
+
+def reward_of(cell):
+    """A made-up reward of a cell (S,)."""
+    return 0.1 * float(np.sum(np.square(cell))) / S
+
+
+def check_fixed_point(answers):
+    R = np.random.default_rng(5).uniform(0.3, 0.8, (K,) * S)
+    for w in (0.02, 0.5):
+        found = answers("fixed_point", R, w)
+        expected = fixed_point_policy(R.ravel(), w).reshape(R.shape)
+        compare(f"fixed_point, w = {w:g}", found, expected, [CHOICES] * S, tolerance=1e-9)
+        yield f"w = {w:g}"
+
+
+def check_coupled_gates(answers):
+    rng = np.random.default_rng(6)
+    H = 3
+    z = rng.normal(size=3 * H)
+    dh, dc, c_before = rng.normal(size=(3, H))
+
+    def state(z):
+        f, g, o = plain.sigmoid(z[:H]), np.tanh(z[H : 2 * H]), plain.sigmoid(z[2 * H :])
+        return f, g, o, f * c_before + (1 - f) * g
+
+    f, g, o, c = state(z)
+
+    def loss():
+        _, _, o, now = state(z)
+        return dc @ now + dh @ (o * np.tanh(c))  # dc has what comes through h already
+
+    expected = central_differences(loss, {"z": z})["dz"]
+    labels = [f"gate {gate}, {unit}" for gate in "fgo" for unit in units(H)]
+    compare("dz", answers("dz_coupled", dh, dc, f, g, o, c, c_before), expected, (labels,), 1e-5)
+    yield "dz_coupled"
+
+
 # --- The list ---------------------------------------------------------------------------------
 
 
@@ -498,6 +569,9 @@ EXERCISES = {
     8: Exercise('What "stays under T" means', 15, check_stays_under, show_stays_under),
     9: Exercise("The phone, from its landscape", 15, check_prediction, show_prediction),
     10: Exercise("A second LSTM layer", 90, check_second_layer),
+    11: Exercise("A batch of networks per update", 15, check_batch),
+    12: Exercise("Where an unlimited search goes", 20, check_fixed_point),
+    13: Exercise("Coupled gates", 15, check_coupled_gates),
 }
 SHOWN_WHEN_WRONG = (4, 5)  # where seeing what a wrong answer does is the point
 
@@ -534,9 +608,16 @@ def verdict_apart(number, path=ANSWERS):
 
 
 def print_list(path):
+    try:
+        Answers(path)
+    except Wrong as wrong:  # a syntax error, say
+        print(f"  {wrong}")
     for number, exercise in EXERCISES.items():
-        right, _ = verdict_apart(number, path)
+        right, line = verdict_apart(number, path)
+        done, half, _ = line.partition(" right; ")
         state = "right" if right else "open"
+        if half:
+            state = f"open; {done.partition(': ')[2]} right"
         print(f"  {number:2}  {exercise.title:34} {exercise.minutes:3} minutes  {state}")
 
 

@@ -170,7 +170,7 @@ def verdict_on(number, answers, folder):
     return exercises.verdict(number, path)
 
 
-@pytest.mark.parametrize("number", range(1, 11))
+@pytest.mark.parametrize("number", range(1, 14))
 def test_every_exercise_is_open_at_first_and_can_be_solved(number, tmp_path):
     """Catches a solution that its own check refuses, a check that nobody can pass, a question that
     ships with its answer, and a hint that is not shown."""
