@@ -1,7 +1,8 @@
-"""A window with sliders for T, w and y: both rewards over all cells of a benchmark.
+"""A window with sliders for T, w, y and the entropy weight: both rewards over all cells.
 
 python docs/sliders.py [--benchmark PATH]"""
 
+import contextlib
 import sys
 from functools import partial
 from pathlib import Path
@@ -11,18 +12,29 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
 import command_line  # noqa: F401  # first: is Python new enough?  # isort: skip
 import matplotlib
 import numpy as np
-from matplotlib.widgets import RadioButtons, Slider
+from matplotlib.widgets import Button, CheckButtons, RadioButtons, Slider
 
 import nas_benchmark
 from command_line import Parser, UserError, run
-from figures import SIZE, STYLE, draw_cells, limits, mark_target_upright, palette
-from nas_reward import ALPHA, PAIR, T_MS, Y, equal_strength, mnasnet, proposed
+from figures import (
+    SIZE,
+    STYLE,
+    draw_cells,
+    limits,
+    mark_fixed_point,
+    mark_target_upright,
+    palette,
+    title_of,
+)
+from nas_reward import ALPHA, PAIR, T_MS, WINDOW, Y, equal_strength, mnasnet, proposed
+from nas_search import HYPERPARAMETERS, Problem, run_searches
 
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"
 PHONE_MISSING = f"No {PHONE.name} yet: python data/build_benchmark.py tables --device pixel3"
+BOXES = ["best cell", "fixed point"]
 PRESETS = {  # name: what one sees
     "paper": "At T, the curve of MnasNet's reward is flatter: its latency penalty is smaller",
-    "equal strength": "A larger -w: both lines are now as steep at T; only form differs",
+    "equal penalty": "A larger -w: both rewards now have the same latency penalty at T",
     "17 ms on a phone": "MnasNet's reward grows without limit as LAT goes to 0",
     "seconds by mistake": "Eq. 4 refuses T = 0.017: slower would be better",
 }
@@ -31,26 +43,34 @@ PRESETS = {  # name: what one sees
 class Explorer:
     """Both rewards over all cells of a benchmark, with sliders, on a Figure that has a canvas.
 
-    A panel shows a reward's best cell, and the curve of cells with the same reward."""
+    A panel shows curves of equal reward. Two boxes show answers to "where will a search go?": the
+    best cell (filled star), the fixed point (hollow star). A button runs a search per reward."""
 
     def __init__(self, figure, benchmark):
         self.figure = figure
         self.usual = benchmark
         self.benchmark = benchmark
+        self.ends = {}  # {reward: (ms, percent)}: where the searches ended, until something moves
         self.panels = figure.subplots(1, 2)
         figure.subplots_adjust(left=0.07, right=0.97, top=0.86, bottom=0.36, wspace=0.1)
         colours = palette(PAIR)
-        self.T = self.add_slider(0.20, "T (ms)", 0.017, 40.0, T_MS, "black")
-        self.w = self.add_slider(0.12, "w of mnasnet", -0.3, 0.0, ALPHA, colours["mnasnet"])
-        self.y = self.add_slider(0.04, "y of proposed", 0.0, 0.4, Y, colours["proposed"])
-        buttons = figure.add_axes((0.67, 0.02, 0.3, 0.25), frameon=False)
+        weight = HYPERPARAMETERS["entropy_weight"]
+        self.T = self.add_slider(0.23, "T (ms)", 0.017, 40.0, T_MS, "black")
+        self.w = self.add_slider(0.165, "w of mnasnet", -0.3, 0.0, ALPHA, colours["mnasnet"])
+        self.y = self.add_slider(0.10, "y of proposed", 0.0, 0.4, Y, colours["proposed"])
+        self.entropy = self.add_slider(0.035, "entropy weight", 0.001, 0.02, weight, "black")
+        self.boxes = CheckButtons(figure.add_axes((0.56, 0.12, 0.13, 0.13), frameon=False), BOXES)
+        self.boxes.on_clicked(self.draw)
+        self.button = Button(figure.add_axes((0.57, 0.03, 0.11, 0.07)), "run a search")
+        self.button.on_clicked(self.search)
+        buttons = figure.add_axes((0.71, 0.02, 0.27, 0.25), frameon=False)
         self.presets = RadioButtons(buttons, list(PRESETS), activecolor="black")
         self.presets.on_clicked(self.choose)
         self.choose("paper")
 
     def add_slider(self, bottom, label, low, high, start, colour):
         """A slider that draws again when it is moved."""
-        axes = self.figure.add_axes((0.18, bottom, 0.36, 0.05))
+        axes = self.figure.add_axes((0.18, bottom, 0.30, 0.04))
         slider = Slider(
             axes, label, low, high, valinit=start, valfmt="%.3f", color=colour, initcolor="none"
         )
@@ -63,7 +83,7 @@ class Explorer:
         self.benchmark = self.usual
         target_ms = T_MS
         w = ALPHA
-        if name == "equal strength":
+        if name == "equal penalty":
             w = equal_strength(Y, self.usual.accuracy.max(), T_MS)
         elif name == "17 ms on a phone":
             try:
@@ -79,38 +99,72 @@ class Explorer:
         self.draw()
         self.figure.suptitle(sentence)
 
-    def draw(self, _=None):
+    def rewards(self):
+        """{name: reward} as the sliders say."""
+        w, y = self.w.val, self.y.val
+        return {
+            "mnasnet": partial(mnasnet, alpha=w, beta=w),
+            "proposed": partial(proposed, x=1 - y, y=y),
+        }
+
+    def search(self, _=None):
+        """Run one search with each reward, and show where they end."""
+        ends = {}
+        for name, reward in self.rewards().items():
+            with contextlib.suppress(UserError):  # T that Eq. 4 refuses
+                problem = Problem(self.benchmark, {name: reward}, self.T.val)
+                chosen = HYPERPARAMETERS | dict(entropy_weight=self.entropy.val)
+                runs = run_searches(problem, [0], workers=1, hyperparameters=chosen)
+                accuracy, ms = (column[0, -WINDOW:].mean() for column in runs.points()[name])
+                ends[name] = (ms, 100 * accuracy)
+        self.draw()
+        self.ends = ends
+        self.draw(keep_ends=True)
+
+    def draw(self, _=None, keep_ends=False):
         """Draw both panels for where the sliders stand."""
-        left, right = self.panels
-        w = self.w.val
-        y = self.y.val
-        self.draw_panel(left, "mnasnet", partial(mnasnet, alpha=w, beta=w))
-        self.draw_panel(right, "proposed", partial(proposed, x=1 - y, y=y))
-        left.set_ylabel("accuracy (%)")
+        if not keep_ends:
+            self.ends = {}
+        for axes, (name, reward) in zip(self.panels, self.rewards().items(), strict=True):
+            self.draw_panel(axes, name, reward)
+        self.panels[0].set_ylabel("accuracy (%)")
         self.figure.suptitle("")
         self.figure.canvas.draw_idle()
 
     def draw_panel(self, axes, name, reward):
-        """The cells, T, and the reward's best cell with its line; or why it refuses T."""
-        target_ms = self.T.val
+        """The cells, T, curves of equal reward, and what the boxes ask for; or why T is refused."""
         colour = palette(PAIR)[name]
         x, y = limits(self.benchmark)
         axes.clear()
         draw_cells(axes, self.benchmark)
-        mark_target_upright(axes, target_ms, at=0.06)
+        mark_target_upright(axes, self.T.val, at=0.06)
         axes.set(xlim=x, ylim=y, xlabel="latency (ms)")
         try:
-            R = reward(self.benchmark.accuracy, self.benchmark.latency_ms, target_ms)
-        except ValueError as refusal:
+            problem = Problem(self.benchmark, {name: reward}, self.T.val)
+        except UserError as refusal:
             axes.set_title(str(refusal).replace(": ", ":\n"), color=colour)
             return
+        R = problem.reward_tables[name]
         best = np.argmax(R)
-        percent = 100 * self.benchmark.accuracy[best]
-        best_ms = self.benchmark.latency_ms[best]
         ms = np.linspace(*x, 300)
-        axes.plot(ms, 100 * equal_reward(reward, R[best], ms, target_ms), color=colour)
-        axes.plot(best_ms, percent, "*", ms=28, color=colour, mec="black", zorder=4)
-        axes.set_title(f"{name}: best is {percent:.1f} % at {best_ms:.1f} ms", color=colour)
+        best_cell, fixed_point = self.boxes.get_status()
+        for k in range(-6, 3):
+            curve = equal_reward(reward, R[best] + 0.02 * k, ms, self.T.val)
+            thick = best_cell and k == 0
+            axes.plot(ms, 100 * curve, color=colour, lw=3.5 if thick else 1)
+        axes.set_title(title_of(name), color=colour)
+        star = dict(ms=28, mec="black", zorder=4)
+        if best_cell:
+            cell = problem.facts(best)
+            place = (cell["latency_ms"], 100 * cell["accuracy"])
+            axes.plot(*place, "*", color=colour, **star)
+            axes.set_title(
+                "{}: best cell {:.1f} ms, {:.1f}%".format(title_of(name), *place), color=colour
+            )
+        if fixed_point:
+            mark_fixed_point(axes, problem.fixed_points(self.entropy.val)[name], colour)
+        if name in self.ends:
+            axes.plot(*self.ends[name], "o", ms=16, color=colour, mec="white", zorder=5)
 
 
 def equal_reward(reward, R, ms, target_ms):

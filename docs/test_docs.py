@@ -38,7 +38,9 @@ def explorer():
     """The sliders on a canvas without a display."""
     figure = figures.Figure(figsize=(16, 9), dpi=80)
     FigureCanvasAgg(figure)
-    return sliders.Explorer(figure, SURROGATE)
+    found = sliders.Explorer(figure, SURROGATE)
+    found.boxes.set_active(0)  # the best cell
+    return found
 
 
 def click(figure, x, y):
@@ -67,8 +69,8 @@ def shown(axes):
     if star is None:
         return T, None, None
     same_colour = [line for line in lines if line.get_color() == star.get_color()]
-    line = next(line for line in same_colour if line is not star)
-    return T, (*star.get_xdata(), *star.get_ydata()), line.get_data()
+    thick = [line.get_data() for line in same_colour if line.get_linewidth() == 3.5]
+    return T, (*star.get_xdata(), *star.get_ydata()), thick[0] if thick else None
 
 
 @pytest.mark.parametrize(
@@ -98,16 +100,16 @@ def test_sliders_move_the_optima(T, w, y, explorer):
 
 
 def test_presets(explorer, tmp_path, monkeypatch):
-    """Catches slopes that differ at equal strength, where at T one ms must be worth as much
+    """Catches slopes that differ at equal penalty, where at T one ms must be worth as much
     accuracy under both; an optimum where Eq. 4 refuses T; a crash without the phone's table, and
     cells of another benchmark with it; a sentence that is not true."""
-    choose(explorer, "equal strength")
+    choose(explorer, "equal penalty")
     best = SURROGATE.accuracy.max()
     ms = np.array([16.99, 17.01])
     slope = np.diff(mnasnet(best, ms, 17, explorer.w.val, explorer.w.val))[0]
     worth = slope / mnasnet(1.0, 17.0)
     assert worth == pytest.approx(np.diff(proposed(best, ms))[0] / 0.9, rel=1e-4)
-    assert explorer.figure._suptitle.get_text() == sliders.PRESETS["equal strength"]
+    assert explorer.figure._suptitle.get_text() == sliders.PRESETS["equal penalty"]
 
     choose(explorer, "seconds by mistake")
     assert explorer.T.val == 0.017
@@ -133,6 +135,25 @@ def test_presets(explorer, tmp_path, monkeypatch):
         choose(explorer, preset)
         assert np.array_equal(explorer.panels[0].lines[0].get_xdata(), ms)
     assert explorer.figure._suptitle.get_text() == sliders.PRESETS["17 ms on a phone"]
+
+
+def test_boxes_and_the_search(explorer):
+    """Catches an answer that is shown before the vote; a fixed point of another entropy weight; an
+    end that stays when a slider moves."""
+    explorer.boxes.set_active(0)
+    assert all(shown(axes)[1] is None for axes in explorer.panels)
+    assert "best" not in explorer.panels[0].get_title()
+    explorer.boxes.set_active(1)
+    explorer.entropy.set_val(0.01)
+    stars = [shown(axes)[1] for axes in explorer.panels]
+    assert stars[0] == pytest.approx((16.28, 69.78), abs=0.006)
+    assert stars[1] == pytest.approx((15.64, 69.36), abs=0.006)
+    click(explorer.figure, *explorer.button.ax.transAxes.transform((0.5, 0.5)))
+    ends = [line for axes in explorer.panels for line in axes.lines if line.get_markersize() == 16]
+    assert len(ends) == 2
+    assert 15 < ends[1].get_xdata()[0] < ends[0].get_xdata()[0] < 19
+    explorer.T.set_val(16.0)
+    assert not explorer.ends
 
 
 def test_window_without_a_display():
