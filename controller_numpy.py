@@ -7,7 +7,7 @@ sixth choice; all six choices share it. After every network,
 
     loss = -(R - b) sum_t log p_t[a_t] - w sum_t E_t         E_t = -sum_k p_t[k] log p_t[k]
 
-is pushed downhill once by Adam. It is no measure of success: watch the reward instead.
+is what Adam takes one step on. It does not measure progress: the reward does.
 
 The leading axis is the run. Many searches, of different rewards and seeds, advance together, each
 with its own weights, reward and random stream; no run sees another. To read the code as that of a
@@ -34,7 +34,7 @@ single search, drop the letter N.
     A        R - b, the advantage                             (N,)
     E, w     entropy of each step, and its weight             (N, S), ()
     P        parameters of a run, W and Wo in one row         (6 + 64 + 1) 256 + 65 * 5 = 18,501
-    dQ       derivative of the loss by Q, for any Q           as Q
+    dQ       gradient of the loss with respect to Q           as Q
 
 LSTM: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. REINFORCE:
 Williams 1992. Adam: Kingma and Ba 2015. Left out: layers, attention, batches, PPO."""
@@ -65,7 +65,7 @@ class Controller:
         for theta, rng in zip(self.theta, rngs, strict=True):
             theta[:] = rng.uniform(-INIT_RANGE, INIT_RANGE, theta.size)
         self.W[:, -1] = 0.0
-        self.W[:, -1, H : 2 * H] = 1.0  # remember: 73 % of c survives a step
+        self.W[:, -1, H : 2 * H] = 1.0  # remember: 73% of c survives a step
         self.Wo[:, -1] = 0.0
 
     def _make_views(self):
@@ -112,7 +112,7 @@ class Controller:
     def _activate(self, z):
         """i, f, o = sigmoid(z) and g = tanh(z), in place, for z (..., 4H): four views (..., H).
 
-        One tanh serves all four, for sigmoid(z) = 1/2 + tanh(z/2) / 2: a tenth faster."""
+        One tanh serves all four, because sigmoid(z) = 1/2 + tanh(z/2) / 2: 10% faster."""
         z *= self.scale
         np.tanh(z, out=z)
         z *= self.scale
@@ -174,7 +174,8 @@ class Controller:
         np.matmul(transpose(h1), dlogits, out=self.dWo)
         dh_out = dlogits @ transpose(self.Wo[:, :-1])  # (N, S, H)
 
-        # Local derivatives, all steps at once: dz = J dc for i, f, g; dz = Jo dh; dc += Jc dh
+        # Local slopes J (controller_plain multiplies them one by one), all steps at once:
+        # dz = J dc for i, f, g; dz = Jo dh; dc += Jc dh
         i, f, g, o = self._split(self.gates)  # (N, S, H) each
         Ji = g * i * (1 - i)  # c = f c_before + i g,  i = sigmoid(z)
         Jf = c[:, BEFORE] * f * (1 - f)  #             f = sigmoid(z)
@@ -318,8 +319,8 @@ class Reinforce:
     def learn(self, R):
         """One REINFORCE update from the rewards R (N,) of the cells just sampled.
 
-        b is a moving average of the rewards before R. It may not contain R itself, for then the
-        gradient would be biased. Before the first reward there is none: then b = R, A = 0, and
+        b is a moving average of the rewards before R. It must not contain R itself: the gradient
+        would be biased. Before the first reward there is none: then b = R, A = 0, and
         only the entropy bonus acts."""
         decay = self.baseline_decay
         if self.baseline is None:
@@ -328,4 +329,6 @@ class Reinforce:
         gradient = self.controller.gradient(A, self.entropy_weight)
         self.adam.step(gradient)
         if decay is not None:
-            self.baseline = self.baseline + (1 - decay) * (R - self.baseline)
+            self.baseline = self.baseline + (1 - decay) * (
+                R - self.baseline
+            )  # decay b + (1 - decay) R

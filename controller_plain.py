@@ -2,12 +2,13 @@
 
     python controller_plain.py        the first three updates of a search, with their numbers
 
-    weights = start_weights(np.random.default_rng(0), H=64)
-    tensors = forward(noise, **weights)                  one cell, and all that led to it
-    gradient = backward(A, w, **tensors, **weights)      {"dlogits", "dh", ..., "dWx", ...}
+    rng = np.random.default_rng(0)
+    weights = start_weights(rng, H=64)
+    tensors = forward(rng.gumbel(size=(S, K)), **weights)    one cell, and all that led to it
+    gradient = backward(A, w, **tensors, **weights)          {"dlogits", "dh", ..., "dWx", ...}
 
 One network is one cell: 6 operations, chosen one after the other, each from a softmax over 5. For
-each edge t = 0 .. 5, from what stands one step before (at first: the start token, zeros, zeros),
+each edge t = 0 .. 5, from the step before (at first: the start token, zeros, zeros),
 
     z_t = Wx[a_{t-1}] + h_{t-1} Wh + b       four blocks of H numbers, for i, f, g and o
     i_t, f_t, o_t = sigmoid(z_t)             input, forget and output gate, 0..1
@@ -25,7 +26,7 @@ every network, Adam goes one step down the gradient of
 
     letter   meaning                                            shape         here
     S, K     steps = edges of a cell; operations                              6, 5
-    V        tokens: the operations and the start token                       6
+    V        what may stand before an edge: K operations, or the start token   6
     H        hidden units of the LSTM                                         64
     a        operations chosen; a[-1] is the start token        (S+1,)
     c, h     cell state, hidden state; [-1] is the start        (S+1, H)
@@ -35,7 +36,7 @@ every network, Adam goes one step down the gradient of
     Wo bo    from h and 1 to the logits                         (H, K), (K,)
     R b A    reward, baseline (not the bias b), advantage       numbers
     E, w     entropy of a step, and its weight                  (S,), number
-    dQ       derivative of the loss by Q, for any Q             as Q
+    dQ       gradient of the loss with respect to Q, for any Q  as Q
 
 `controller_numpy.py` computes the same for many searches at once, and fast; the tests hold the one
 against the other. LSTM: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.
@@ -61,17 +62,17 @@ INIT_RANGE = 0.1  # weights start in U(-0.1, 0.1); biases at 0, the forget gate'
 
 
 def start_weights(rng, H):
-    """Weights before learning: a dict of Wx, Wh, b, Wo and bo, drawn as controller_numpy does."""
+    """Weights before learning: a dict of Wx, Wh, b, Wo and bo, those of controller_numpy."""
     size = (V + H + 1) * 4 * H + (H + 1) * K
     weights = from_vector(rng.uniform(-INIT_RANGE, INIT_RANGE, size), H)
     weights["b"][:] = 0.0
-    weights["b"][H : 2 * H] = 1.0  # remember: sigmoid(1) = 73 % of c survives a step
+    weights["b"][H : 2 * H] = 1.0  # remember: sigmoid(1) = 73% of c survives a step
     weights["bo"][:] = 0.0
     return weights
 
 
 def from_vector(theta, H):
-    """The dict of weights that controller_numpy keeps as one vector theta (P,).
+    """The dict of weights that controller_numpy keeps as one vector theta (P,); for the tests, too.
 
     theta holds Wx, Wh, b, Wo and bo in this order, each row by row. `to_vector` goes back."""
     shapes = dict(Wx=(V, 4 * H), Wh=(H, 4 * H), b=(4 * H,), Wo=(H, K), bo=(K,))
@@ -93,6 +94,7 @@ def sigmoid(z):
 
 
 def softmax(logits):
+    """(K,) -> (K,); logits stay small here, so that no maximum need be subtracted."""
     return np.exp(logits) / np.exp(logits).sum()
 
 
@@ -100,7 +102,8 @@ def forward(noise, Wx, Wh, b, Wo, bo, h_start=0.0, c_start=0.0):
     """Write one cell, a[:S]: returns a dict of the tensors of all steps.
 
     noise (S, K) decides what is sampled. The Gumbel-max trick: if it follows Gumbel's distribution,
-    argmax(logits + noise) is a draw from softmax(logits)."""
+    argmax(logits + noise) is a draw from softmax(logits). Only checks give other start states than
+    0. Arrays with S + 1 entries keep the start in their last one, [-1]: the step before step 0."""
     H = len(Wh)
     a = np.full(S + 1, START)
     i, f, g, o = np.zeros((4, S, H))
@@ -137,7 +140,7 @@ def teacher_forcing_noise(cell):
     return np.where(np.eye(K)[cell] == 1, np.inf, 0.0)
 
 
-def log_probability(a, p, **_):
+def log_probability(a, p, **_):  # **_: the other tensors
     """log P(cell) = sum_t log p_t[a_t], from the tensors of `forward`."""
     return sum(np.log(p[t, a[t]]) for t in range(S))
 
@@ -156,13 +159,13 @@ def loss(A, w, **tensors):
 
 
 def backward(A, w, a, i, f, g, o, c, h, p, Wx, Wh, b, Wo, bo):
-    """The derivative of `loss` by each tensor of `forward`: a dict of dlogits, dh, ... dbo.
+    """The gradient of `loss` with respect to each tensor: a dict of dlogits, dh, ... dbo.
 
     Each line undoes the forward line quoted above it, in reverse order. What is used twice collects
     its derivative twice (+=): h_t feeds logits_t and z_{t+1}, c_t feeds h_t and c_{t+1}."""
     E = entropy(p)
     dlogits = np.zeros_like(p)
-    dc, dh = np.zeros((2, *h.shape))  # [-1]: by the start states
+    dc, dh = np.zeros((2, *h.shape))  # [-1]: with respect to the start states
     di, df, dg, do = np.zeros((4, *i.shape))
     dz = np.zeros((S, len(b)))
     dWx = np.zeros_like(Wx)
@@ -178,7 +181,7 @@ def backward(A, w, a, i, f, g, o, c, h, p, Wx, Wh, b, Wo, bo):
         dlogits[t] = A * (p[t] - one_hot)
         dlogits[t] += w * p[t] * (np.log(p[t]) + E[t])
 
-        # logits = h Wo + bo
+        # logits = h Wo + bo: logits_k = sum_j h_j Wo_jk, so dh_j = sum_k Wo_jk dlogits_k
         dh[t] += Wo @ dlogits[t]
         dWo += np.outer(h[t], dlogits[t])
         dbo += dlogits[t]
@@ -229,7 +232,7 @@ def adam(theta, g, m, v, t, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8)
     """Step t = 1, 2, ... of Adam (Algorithm 1) for gradient g: returns the new theta, m and v."""
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g**2
-    m_hat = m / (1 - beta1**t)
+    m_hat = m / (1 - beta1**t)  # m starts at 0, so early means are too small by this factor
     v_hat = v / (1 - beta2**t)
     theta = theta - learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
     return theta, m, v
@@ -274,8 +277,8 @@ class Reinforce:
     def gradient_of(self, R):
         """The gradient of the loss for the cell just sampled, whose reward is R.
 
-        b is a moving average of the rewards before R. It may not contain R itself, for then the
-        gradient would be biased. Before the first reward there is none: then b = R, and A = 0."""
+        b is a moving average of the rewards before R. It must not contain R itself: the gradient
+        would be biased. Before the first reward there is none: then b = R, and A = 0."""
         decay = self.baseline_decay
         if self.baseline is None:
             self.baseline = 0.0 if decay is None else R
