@@ -6,9 +6,9 @@
 
 It prints the benchmark; Table 1, printed values and formula; each reward's best cell, and where a
 search of unlimited length goes; a row per window of 250 samples; the paper's claims and our runs;
-how soon the searches find the best cell; what was found. It writes table1.csv, the figures,
-samples.csv.gz and summary.json to --out, all or none. A search's result depends on its seed, its
-reward and the hyperparameters alone, not on which searches run at the same time."""
+how soon the searches find the best cell; what was found. It writes table1.csv, samples.csv.gz and
+summary.json to --out, and then the figures. A search's result depends on its seed, its reward and
+the hyperparameters alone, not on which searches run at the same time."""
 
 import os
 
@@ -366,17 +366,17 @@ def print_best_found(runs):
 def print_conclusion(results, runs, out):
     """Three sentences: what was found, on what, and which pictures to open."""
     heading("In short")
-    signs = [e["verdict"] for e in results if e["kind"] == "sign"]
-    values = [e["verdict"] for e in results if e["kind"] == "value"]
-    supported = f"{signs.count('supported')} of the paper's {len(signs)} signs are supported"
-    judged = values.count("inside") + values.count("outside")
-    print(f"  {supported}; {values.count('inside')} of its {judged} numbers lie inside our runs,")
-    print(f"  on {runs.problem.benchmark.name}, with")
+    verdicts = [e["verdict"] for e in results]
+    signs = sum(e["kind"] == "sign" for e in results)
+    judged = verdicts.count("inside") + verdicts.count("outside")
+    print(f"  {verdicts.count('supported')} of the paper's {signs} signs are supported;")
+    if judged:
+        print(f"  {verdicts.count('inside')} of {judged} values of the paper lie inside our runs.")
+    else:
+        print("  this run says nothing of the paper's values: see above.")
+    print(f"  The benchmark: {runs.problem.benchmark.name}. The hyperparameters:")
     print(f"  {words_of(runs.hyperparameters)}.")
-    print(
-        "  Open fig7.png for the searches, claims.png for the verdicts, landscape.png for the why,"
-    )
-    print(f"  all in {out}/.")
+    print(f"  To see it, open fig7.png, claims.png and landscape.png in {out}/.")
 
 
 def print_time(args, runs, wall_s):
