@@ -35,6 +35,7 @@ SAMPLES = (5_000, 20_000)
 WEIGHTS = (0.001, 0.003, 0.005, 0.01)
 TABLES = ("surrogate", MODELLED)
 FEW_SEEDS = range(10)  # of the first steps
+DEVICES = {"1080ti_256": 25.5, "titan_rtx_256": 18.0, "pixel3": T_MS}  # T in ms
 STEPS = (0, 250, 500, 1_000, 2_000, 5_000)  # samples
 
 
@@ -51,6 +52,7 @@ def search(folder, out=STUDY, seeds=SEEDS, samples=SAMPLES):
         lines += ends_of(table, w, runs, samples)
     write_csv(out / "fixed_points.csv", lines)
     write_csv(out / "first_steps.csv", first_steps(table_of(MODELLED, folder)))
+    write_csv(out / "fixed_devices.csv", on_devices(folder))
     with atomic_output(out) as unfinished:
         draw(unfinished / "fixed_points.png", lines, table_of("surrogate", folder))
     fill(out / "beyond.md", tables(out))
@@ -70,6 +72,25 @@ def ends_of(table, w, runs, samples):
             line[f"{where}.under"] = round(100 * numbers["p_under_target"])
             line[f"{where}.cells"] = round(float(np.exp(numbers["entropy"])))
         lines.append(line)
+    return lines
+
+
+def on_devices(folder):
+    """The fixed points on measured devices, at the default entropy weight, and the best cells."""
+    lines = []
+    for table, target_ms in DEVICES.items():
+        problem = Problem(table_of(table, folder), PAIR, target_ms)
+        optima = problem.optima()
+        for name, end in problem.fixed_points(HYPERPARAMETERS["entropy_weight"]).items():
+            best = optima[name]
+            line = dict(table=table, target_ms=target_ms, reward=name)
+            line |= dict(
+                best=f"{best['accuracy']:.2%}, {best['latency_ms']:.2f} ms",
+                fixed=f"{end['accuracy']:.2%}, {end['latency_ms']:.2f} ms",
+                under=f"{end['p_under_target']:.0%}",
+                cells=round(float(np.exp(end["entropy"]))),
+            )
+            lines.append(line)
     return lines
 
 
@@ -99,7 +120,11 @@ def first_steps(benchmark, seeds=FEW_SEEDS):
 def tables(folder=STUDY):
     """{marker: text} of the page's tables."""
     lines = read_csv(folder / "fixed_points.csv")
-    return {"fixed": fixed_table(lines), "steps": steps_table(read_csv(folder / "first_steps.csv"))}
+    return {
+        "fixed": fixed_table(lines),
+        "devices": devices_table(read_csv(folder / "fixed_devices.csv")),
+        "steps": steps_table(read_csv(folder / "first_steps.csv")),
+    }
 
 
 def fixed_table(lines):
@@ -130,6 +155,12 @@ def distance(line):
         for name in ("accuracy", "latency_ms")
     )
     return f"{pp:+.2f} pp, {ms:+.2f} ms"
+
+
+def devices_table(lines):
+    """The fixed points on measured devices."""
+    header = ["benchmark", "T, ms", "reward", "best cell", "fixed point", "under T", "cells"]
+    return markdown(header, [line.values() for line in lines])
 
 
 def steps_table(lines):

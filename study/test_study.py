@@ -10,6 +10,7 @@ sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data
 import beyond
 import build_benchmark
 import check_pages
+import fixed_points
 import logits
 import numpy as np
 import published
@@ -242,19 +243,81 @@ def test_settings_of_the_grid():
     assert {name: float(chosen[name]) for name in HYPERPARAMETERS} == HYPERPARAMETERS
 
 
+def test_a_grid_goes_on_after_an_interruption(tmp_path, monkeypatch):
+    """Catches a grid that begins again, skips a configuration, or leaves half a file as a result;
+    columns in another order than those of the lines before."""
+    searched = []
+
+    def search(problem, seeds, hyperparameters):
+        searched.append(hyperparameters["hidden"])
+        if len(searched) == 2:
+            raise KeyboardInterrupt
+        return run_searches(problem, seeds, samples=300, hyperparameters=hyperparameters)
+
+    monkeypatch.setattr(sensitivity, "run_searches", search)
+    monkeypatch.setattr(sensitivity, "STUDY", tmp_path)
+    monkeypatch.setattr(sensitivity, "UNFINISHED", tmp_path / "cache" / "unfinished.csv")
+    monkeypatch.setattr(sensitivity, "GRID_TABLES", ("surrogate",))
+    monkeypatch.setattr(sensitivity, "GRID_SEEDS", range(20))
+    monkeypatch.setattr(sensitivity, "hyperparameter_tables", dict)
+    few = [HYPERPARAMETERS | dict(hidden=hidden) for hidden in (2, 3, 4)]
+    monkeypatch.setattr(sensitivity, "grid", lambda: few)
+    (tmp_path / "hyperparameters.md").write_text("page")
+    with pytest.raises(KeyboardInterrupt):
+        sensitivity.hyperparameters(None)
+    assert not (tmp_path / "hyperparameters.csv").exists()
+    sensitivity.hyperparameters(None)
+    assert searched == [2, 3, 3, 4]
+    lines = read_csv(tmp_path / "hyperparameters.csv")
+    assert [line["hidden"] for line in lines] == ["2", "3", "4"]
+    assert not sensitivity.UNFINISHED.exists()
+    assert all(float(line["fig6_under_T.mnasnet.median"]) <= 300 for line in lines)
+
+
+# --- fixed_points.py --------------------------------------------------------------------------
+
+
+def test_fixed_points_beside_searches(tmp_path, monkeypatch):
+    """Catches an end of another window, entropy weight or reward, and steps of another policy."""
+    monkeypatch.setattr(fixed_points, "TABLES", ("surrogate",))
+    monkeypatch.setattr(fixed_points, "MODELLED", "surrogate")
+    monkeypatch.setattr(fixed_points, "WEIGHTS", (0.003, 0.01))
+    monkeypatch.setattr(fixed_points, "fill", lambda *_: None)
+    fixed_points.search(None, tmp_path, range(2), (250, 500))
+    problem = Problem(SURROGATE, PAIR, 17.0)
+    lines = read_csv(tmp_path / "fixed_points.csv")
+    assert len(lines) == 8
+    for line in lines:
+        chosen = HYPERPARAMETERS | dict(entropy_weight=float(line["entropy_weight"]))
+        runs = run_searches(problem, range(2), int(line["samples"]), hyperparameters=chosen)
+        expected = runs.expected[line["reward"]]
+        accuracy, latency_ms = (np.median(expected[x][:, -1]) for x in ("accuracy", "latency_ms"))
+        assert float(line["end.accuracy"]) == pytest.approx(100 * accuracy, abs=0.006)
+        assert float(line["end.latency_ms"]) == pytest.approx(latency_ms, abs=0.006)
+        fixed = problem.fixed_points(chosen["entropy_weight"])[line["reward"]]
+        assert float(line["fixed.latency_ms"]) == pytest.approx(fixed["latency_ms"], abs=0.006)
+    steps = read_csv(tmp_path / "first_steps.csv")
+    start, *_ = [line for line in steps if line["reward"] == "mnasnet"]
+    assert [float(start[name]) for name in nas_benchmark.SHORT] == pytest.approx([1.2] * 5, abs=0.1)
+    assert all(5.9 < sum(float(e[name]) for name in nas_benchmark.SHORT) < 6.1 for e in steps)
+    assert (tmp_path / "fixed_points.png").stat().st_size > 10_000
+
+
 # --- The pages --------------------------------------------------------------------------------
 
 
 CHANGES = """
 beyond.md           => ± 0.               => ± 1.              => the table 'results'
 beyond.md           => # Beyond the paper => # Beyond 99.99    => 99.99 is in the prose
-hyperparameters.md  => at most 0.28       => at most 0.29      => 0.29 is in the prose
-verdicts.md         => networks of 50-60  => networks of 50-61 => 61 is in the prose
+hyperparameters.md  => sampling has 0.30  => sampling has 0.31 => 0.31 is in the prose
+verdicts.md         => samples of 50-60%  => samples of 50-61% => 61 is in the prose
 reward_optima.csv   => pixel3             => pixel4            => the table 'optima'
 strength.csv        => search,0,69.       => search,0,68.      => the table 'strengths'
 published.csv       => LSTM,0.01,500      => LSTM,0.01,400     => the table 'gains'
 hyperparameters.csv => ,inside            => ,outside          => the table 'shares'
-verdicts.csv        => ,incompatible      => ,compatible       => the table 'directions'
+verdicts.csv        => ,supported         => ,reversed         => the table 'directions'
+fixed_points.csv    => surrogate,0.005    => surrogate,0.006   => the table 'fixed'
+first_steps.csv     => proposed,0,1.2     => proposed,0,1.3    => the table 'steps'
 """
 
 
