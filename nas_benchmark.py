@@ -48,11 +48,11 @@ from command_line import as_user_error, atomic_output, check_file
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 SHORT = ("none", "skip", "1x1", "3x3", "pool")  # the same, in few letters
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (from node, to node)
-CELLS = np.array(list(itertools.product(range(len(OPERATIONS)), repeat=6)))  # (15625, 6)
+CELLS = np.array(list(itertools.product(range(5), repeat=6)))  # (15625, 6)
 N_CELLS = len(CELLS)  # 5^6 = 15,625
 PLACE_VALUES = np.array([3125, 625, 125, 25, 5, 1])  # powers of 5
 PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # the edges of each path from node 0 to node 3
-CONNECTED = np.any([(CELLS[:, path] > 0).all(axis=1) for path in PATHS], axis=0)  # (15625,)
+CONNECTED = np.any([CELLS[:, path].all(axis=1) for path in PATHS], axis=0)  # (15625,)
 CONVOLUTIONS = ((CELLS == 2) | (CELLS == 3)).sum(axis=1)  # of each cell, (15625,)
 
 
@@ -170,7 +170,7 @@ def check_order(accuracy, latency_ms):
     and the rank correlation of latency with the number of convolutions is at least 0.31 (40
     tables: 27 of HELP, 12 of HW-NAS-Bench-360, the surrogate). It is 0.00 in another order, and
     negative for frames per second."""
-    slip = "is it in NAS-Bench-201's index order? Order it by cell_to_row(string_to_cell(string))"
+    slip = "is it NAS-Bench-201's order? Use cell_to_row(string_to_cell(string))"
     disconnected = np.median(accuracy[~CONNECTED])
     if disconnected > np.quantile(accuracy, 0.25):
         cells = "cells without a path from input to output should be the least accurate"
@@ -178,7 +178,7 @@ def check_order(accuracy, latency_ms):
     with np.errstate(invalid="ignore"):  # every latency the same
         correlation = np.corrcoef(ranks(latency_ms), ranks(CONVOLUTIONS))[0, 1]
     if correlation < -MIN_CORRELATION:
-        raise ValueError("cells with more convolutions are faster; was it frames per second?")
+        raise ValueError("more convolutions are faster; was it frames per second?")
     if not correlation > MIN_CORRELATION:
         cells = "cells with more convolutions should be slower"
         raise ValueError(f"{cells}, and the rank correlation is {correlation:.2f}; {slip}")

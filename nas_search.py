@@ -29,6 +29,8 @@ from controller_numpy import K, Reinforce, S, log_softmax
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
 from nas_reward import SAMPLES, WINDOW, mnasnet, reward_called, reward_table
 
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": two cores
+
 
 def cores():
     """How many cores this process may use: by the system, by affinity, by a container's quota."""
@@ -36,7 +38,7 @@ def cores():
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     with contextlib.suppress(OSError, ValueError):  # "max 100000" without a quota
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
+        quota, period = CPU_QUOTA.read_text(encoding="utf-8").split()
         count = min(count, math.ceil(int(quota) / int(period)))
     return max(count, 1)
 
@@ -80,14 +82,16 @@ class Problem:
         self.benchmark = benchmark
         self.target_ms = target_ms
         self.under = benchmark.latency_ms <= target_ms
+        columns = (benchmark.accuracy, benchmark.latency_ms)
         self.reward_tables = {
-            name: reward_table(name, reward, benchmark.accuracy, benchmark.latency_ms, target_ms)
+            name: reward_table(name, reward, *columns, target_ms)
             for name, reward in rewards.items()
         }
 
     def spread(self, name):
         """The standard deviation of R over all cells, in units of that of MnasNet's reward."""
-        usual = mnasnet(self.benchmark.accuracy, self.benchmark.latency_ms, self.target_ms)
+        table = self.benchmark
+        usual = mnasnet(table.accuracy, table.latency_ms, self.target_ms)
         return float(self.reward_tables[name].std() / max(usual.std(), 1e-12))
 
     def fixed_points(self, entropy_weight):
@@ -119,7 +123,8 @@ class Problem:
         """Facts of the most accurate cell under T (None if there is none), and of each reward's
         best cell of all."""
         under = np.where(self.under, self.benchmark.accuracy, 0.0)
-        optima = {"best_under_T": self.facts(np.argmax(under)) if self.under.any() else None}
+        best = self.facts(np.argmax(under)) if self.under.any() else None
+        optima = {"best_under_T": best}
         for name, table in self.reward_tables.items():
             optima[name] = self.facts(np.argmax(table)) | {"reward": float(table.max())}
         return optima

@@ -95,8 +95,11 @@ def experiment(argv):
 
 def compared(runs):
     """What `claims.compare_rewards` says of the runs; [] if no cell is under T."""
-    best = runs.problem.optima()["best_under_T"]
-    return compare_rewards(runs.points(), runs.problem.target_ms, best["accuracy"]) if best else []
+    problem = runs.problem
+    best = problem.optima()["best_under_T"]
+    if best is None:
+        return []
+    return compare_rewards(runs.points(), problem.target_ms, best["accuracy"])
 
 
 def draw(out, runs, claims, animate):
@@ -113,7 +116,7 @@ def draw(out, runs, claims, animate):
                 chosen = (runs.median_seed(), samples, runs.hyperparameters)
                 figures.animate(folder / "search.gif", runs.problem, *chosen)
     except Exception as error:
-        way_on = f"the results are in {out}/; python figures.py --from {out} draws the pictures"
+        way_on = f"the results are in {out}/; python figures.py --from {out} draws them"
         raise OSError(f"{type(error).__name__}: {error}; {way_on}") from error
 
 
@@ -130,7 +133,7 @@ def timed(seconds, what):
 
 def parse(argv):
     """The options as a namespace, or UserError."""
-    parser = Parser(description="Search NAS-Bench-201 by two rewards; test the paper's claims.")
+    parser = Parser(description="Search with two rewards; test the paper's claims.")
     add = parser.add_argument
     built = "benchmark file written by data/build_benchmark.py (default: the surrogate)"
     add("--benchmark", metavar="PATH", help=built)
@@ -149,7 +152,8 @@ def parse(argv):
     target.add_argument("--target-quantile", type=share, metavar="Q", help=quantile)
     step = "of Adam (default: {learning_rate:g})".format(**HYPERPARAMETERS)
     add("--learning-rate", type=between(1e-6, 1), metavar="RATE", help=step)
-    weight = "of the entropy, in units of R (default: {entropy_weight:g})".format(**HYPERPARAMETERS)
+    weight = "of the entropy, in units of R (default: {entropy_weight:g})"
+    weight = weight.format(**HYPERPARAMETERS)
     add("--entropy-weight", type=between(0, 100), metavar="W", help=weight)
     units = "hidden units of the LSTM (default: {hidden})".format(**HYPERPARAMETERS)
     add("--hidden", type=whole(1, 256), metavar="H", help=units)
@@ -170,8 +174,8 @@ def parse(argv):
     args.samples = args.samples or (1000 if args.quick else SAMPLES)
     networks = (len(args.rewards) + 1) * args.seeds * args.samples
     if networks > MAX_NETWORKS:
-        most = f"at most {MAX_NETWORKS:,} networks in one run, with those of random search"
-        parser.error(f"{networks:,} networks: {most}; ask for fewer --seeds or --samples")
+        most = f"at most {MAX_NETWORKS:,} in one run, with those of random search"
+        parser.error(f"{networks:,} samples: {most}; ask for fewer --seeds or --samples")
     return args
 
 
@@ -256,8 +260,8 @@ def print_benchmark(problem):
     accuracy = "{dataset}; split {split}; epochs {epochs}; trials {trials}".format(**facts)
     print(f"  accuracy  {accuracy}")
     print("  latency   {device}; batch {batch}".format(**facts))
-    share = f"{problem.under.mean():.1%} of the {N_CELLS:,} cells are under T (latency at most T)"
-    print(f"  target    T = {problem.target_ms:g} ms: {share}")
+    share = f"{problem.under.mean():.1%} of the {N_CELLS:,} cells are under T"
+    print(f"  target    T = {problem.target_ms:g} ms: {share} (latency at most T)")
 
 
 def print_rewards():
@@ -269,7 +273,8 @@ def print_rewards():
 
 def print_optima(problem, entropy_weight):
     """Each reward's best cell, and its fixed-point policy."""
-    heading(f"Best of all {N_CELLS:,} cells by each reward: no search, on {problem.benchmark.name}")
+    name = problem.benchmark.name
+    heading(f"Best of all {N_CELLS:,} cells by each reward: no search, on {name}")
     print(f"  {'':12}  accuracy   latency  under T  0->1 0->2 1->2 0->3 1->3 2->3")
     for name, cell in problem.optima().items():
         if cell is None:
@@ -324,11 +329,14 @@ class ProgressPrinter:
 def print_claims(results, seeds):
     heading(f"The paper's claims: its one run per reward, and our {seeds} runs")
     print(claims_report(results))
-    print("  inside, outside: exact rank test of the paper's number among our runs (p <= 0.05)")
-    print("  supported, reversed: exact sign test, paired by seed. never: not within the samples")
-    if {e["verdict"] for e in results if e["reward"]} & {"not comparable", "too few seeds"}:
-        print(f"  a number of the paper takes T = {T_MS:g} ms, {SAMPLES:,} samples and {MIN_RUNS}")
-        print(f"  seeds, a sign {MIN_PAIRS} seeds")
+    print("  inside, outside: exact rank test of the paper's number among our runs (5%)")
+    print("  supported, reversed: exact sign test, paired by seed (5%)")
+    print("  never: not within the samples of a search")
+    undecided = {"not comparable", "too few seeds"}
+    if any(e["verdict"] in undecided for e in results if e["reward"]):
+        paper = f"T = {T_MS:g} ms, {SAMPLES:,} samples"
+        print(f"  a number of the paper takes {paper} and {MIN_RUNS} seeds,")
+        print(f"  a sign {MIN_PAIRS} seeds")
 
 
 def print_what_the_target_forbids(problem):
@@ -344,7 +352,7 @@ def print_what_the_target_forbids(problem):
 def print_comparisons(lines, seeds):
     """Any two rewards, paired by seed: what `compare_rewards` found."""
     if lines:
-        heading(f"Rewards compared by seed: in how many of {seeds} seeds, and p of the sign test")
+        heading(f"Rewards compared by seed: in how many of {seeds}, and p of the sign test")
     for e in lines:
         ahead = f"{e['ahead']:3} of {e['of']}, p = {e['p']:.2g}"
         print(f"  {e['first']:12} {e['what']:34} than {e['second']:12} {ahead}")
@@ -355,7 +363,8 @@ def print_best_found(runs):
     best = runs.problem.optima()["best_under_T"]
     if best is None:
         return
-    heading(f"Best cell under T ({best['accuracy']:.2%}, {best['latency_ms']:.2f} ms), per search")
+    cell = f"{best['accuracy']:.2%}, {best['latency_ms']:.2f} ms"
+    heading(f"Best cell under T ({cell}), per search")
     print(f"  {'':12}    found in  after (median)  best accuracy under T (median)")
     for name, e in runs.best_found().items():
         after = "never" if e["median_samples"] is None else f"{e['median_samples']:,.0f}"

@@ -1316,6 +1316,16 @@ def test_slips_in_calling_run_searches(arguments, words):
         Problem(SURROGATE, "tunas", 17.0)
 
 
+def test_cores_of_a_container(tmp_path, monkeypatch):
+    """Catches a quota that is ignored, rounded to none, or not there."""
+    usual = nas_search.cores()
+    monkeypatch.setattr(nas_search, "CPU_QUOTA", tmp_path / "cpu.max")
+    assert nas_search.cores() >= usual
+    for text, count in (("max 100000", usual), ("50000 100000", 1), ("100000 100000", 1)):
+        (tmp_path / "cpu.max").write_text(text)
+        assert nas_search.cores() == count
+
+
 def test_no_worker_outlives_an_exception():
     """Catches workers that live on when a window is not wanted, or an interrupt comes."""
 
@@ -1749,7 +1759,7 @@ def test_claims_of_a_large_run_as_printed(capsys):
     run_experiment.print_claims(claims.evaluate_claims(few, 17.0), 5)
     printed = capsys.readouterr().out
     assert "takes both rewards, T and samples of the paper, and 19 seeds" in printed
-    assert "  a number of the paper takes T = 17 ms, 5,000 samples and 39\n" in printed
+    assert "  a number of the paper takes T = 17 ms, 5,000 samples and 39 seeds,\n" in printed
     never = {name: made_up([5000] * 40) for name in points}
     report = claims.claims_report(claims.evaluate_claims(never, 17.0))
     assert re.search(r"sooner by         750        -  0 pairs +not testable\n", report)
@@ -2441,7 +2451,7 @@ TYPED = """
 --samples 5\x1b[2J                   | invalid integer value
 --seeds 0                            | --seeds: must be at least 1 and at most 10,000
 --seeds 10001                        | at most 10,000
---seeds 10000 --samples 3334         | 100,020,000 networks: at most 100,000,000 networks in one run
+--seeds 10000 --samples 3334         | 100,020,000 samples: at most 100,000,000 in one run
 --seeds                              | expected one argument
 --first-seed -1                      | --first-seed: must be at least 0
 --first-seed 1000000001              | at most 1,000,000,000
