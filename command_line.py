@@ -185,7 +185,7 @@ def check_file(path, most_bytes, begins=b""):
 
     Nor may it begin as one of FORMATS does, unless that is how it `begins`."""
     if not Path(path).is_file():
-        raise ValueError("it is not a file, or not there")
+        raise ValueError("it is not a file" if Path(path).exists() else "there is no such file")
     with open(path, "rb") as file:
         found = file.read(8)
     for known, name in FORMATS.items():

@@ -2479,15 +2479,15 @@ TYPED = """
 --rewards 보상\x0b                   | --rewards: must be some of mnasnet
 --quick --animate=yes                | ignored explicit argument 'yes'
 --\x1b[31m                           | unrecognized arguments: --?[31m
---benchmark missing.pkl              | missing.pkl: not a benchmark file (it is not a file, or not
---benchmark folder                   | folder: not a benchmark file (it is not a file, or not there)
+--benchmark missing.pkl              | missing.pkl: not a benchmark file (there is no such file)
+--benchmark folder                   | folder: not a benchmark file (it is not a file)
 --benchmark precious.pkl             | make it again with data/build_benchmark.py
---benchmark 없는\x0bfile             | 없는 file: not a benchmark file (it is not
+--benchmark 없는\x0bfile             | 없는 file: not a benchmark file (there is no
 --benchmark \udcff                   | ?: not a benchmark file
 --out precious.pkl                   | precious.pkl is not a folder
 """
 PLACES = """
---benchmark pipe                     | 2 | pipe: not a benchmark file (it is not a file, or not
+--benchmark pipe                     | 2 | pipe: not a benchmark file (it is not a file)
 --benchmark zero                     | 2 | zero: not a benchmark file
 --benchmark dangling                 | 2 | dangling: not a benchmark file
 --benchmark loop                     | 2 | loop: not a benchmark file

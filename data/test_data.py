@@ -423,7 +423,7 @@ tables --device pixel9                | 2 | unknown device pixel9: see build_ben
 tables --device ../../etc/passwd      | 2 | unknown device ../../etc/passwd
 tables --device \x1b[2J               | 2 | unknown device ?[2J
 tables --device pixel3 --latency x    | 2 | not allowed with argument --device
-tables --latency no.csv               | 2 | no.csv: not a latency of all cells (it is not a
+tables --latency no.csv               | 2 | no.csv: not a latency of all cells (there is no such
 tables --latency folder               | 2 | folder: not a latency of all cells (it is not a
 tables --device x --dataset cifar-100 | 2 | invalid choice: 'cifar-100'
 natsbench file                        | 2 | file is a file; give the unpacked folder

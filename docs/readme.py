@@ -27,7 +27,7 @@ def shortened(printed):
     for section in re.split(r"\n(?=\n)", printed.strip("\n")):
         lines = section.split("\n")
         if section.strip().startswith("Search"):
-            lines = [*lines[:6], "  ...", *lines[-2:]]
+            lines = [*lines[:6], "  ...", *lines[-3:]]
         text += lines
     return "\n".join(text)
 
