@@ -387,7 +387,8 @@ def print_conclusion(results, runs, out):
         print("  this run says nothing of the paper's values: see above.")
     print(f"  The benchmark: {runs.problem.benchmark.name}. The hyperparameters:")
     print(f"  {words_of(runs.hyperparameters)}.")
-    print(f"  To see it, open fig7.png, claims.png and landscape.png in {out}/.")
+    print("  To see it, open fig7.png, claims.png and landscape.png:")
+    print(f"  they are in {out}/.")
 
 
 def print_time(args, runs, wall_s):

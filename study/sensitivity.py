@@ -315,10 +315,10 @@ def claim_line(result):
 # --- Verdicts: the table ----------------------------------------------------------------------
 
 DIRECTIONS = {  # in the order of the CSV file
-    "fig6_under_T.sign": "more under T",
-    "fig6_50_60.sign": "more of 50-60 %",
-    "fig6_60_70.sign": "more of 60-70 %",
-    "fig7_stays_under.sign": "sooner",
+    "fig6_under_T.sign": "more samples under T",
+    "fig6_50_60.sign": "more of 50-60%",
+    "fig6_60_70.sign": "more of 60-70%",
+    "fig7_stays_under.sign": "stays under T sooner",
 }
 
 
@@ -336,7 +336,7 @@ def directions_table(lines):
             optima = " / ".join(line[f"optimum of {name}, ms"] for name in PAIR)
             problem = (line["table"], line["target_ms"], optima)
             verdicts.setdefault(problem, []).append(line["verdict"])
-    header = ["table", "T, ms", "optima, ms: mnasnet / proposed", *DIRECTIONS.values()]
+    header = ["benchmark", "T, ms", "best cells, ms: mnasnet / proposed", *DIRECTIONS.values()]
     return markdown(header, [[*problem, *found] for problem, found in verdicts.items()])
 
 
