@@ -20,7 +20,7 @@ PAGES = {  # page: (function that makes its tables, a text with the numbers of s
         f"{sensitivity.grid()}, rank test at 5%",
     ),
     "verdicts.md": (sensitivity.verdict_tables, "sign test at 5%, 0.75 quantile"),
-    "beyond.md": (beyond.tables, "range of 95%, x = 0.9, w = 0.005"),
+    "beyond.md": (beyond.tables, "range of 95%, 1.5 times, x = 0.9, w = 0.001, 0.003, 0.005, 0.01"),
 }
 
 

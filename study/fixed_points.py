@@ -188,7 +188,7 @@ def draw(path, lines, benchmark):
                     what = "fixed points" if where == "fixed" else "ends"
                     label = f"{figures.title_of(name)}: {what}"
                     axes.plot(ms, percent, mark, label=label, **style)
-            axes.set(xlim=(14, 19.5), ylim=(68.5, 73.6), xlabel="latency (ms)")
+            axes.set(xlim=(14, 19.5), ylim=(67.8, 73.6), xlabel="latency (ms)")
             axes.set_title(f"{n:,} samples; w = {WEIGHTS[0]:g} at the top to {WEIGHTS[-1]:g}")
         panels[0].set_ylabel("accuracy (%)")
         handles, labels = panels[0].get_legend_handles_labels()
