@@ -645,7 +645,7 @@ def main(argv):
         try:
             show(Answers(args.answers))
         except Exception as error:  # what was wrong with it has been said
-            print(f"  nothing to show: {command_line.one_line(str(error), 200)}")
+            print(f"  nothing to show: {command_line.one_line(str(error), 76)}")
     if not right:
         sys.exit(1)
 

@@ -311,7 +311,7 @@ def test_exercises_as_a_command(tmp_path, capfd, monkeypatch):
     assert stopped.value.code == 1
     assert "  backward pass yours: " in capfd.readouterr().out
     command = functools.partial(command_line.run, exercises.main)
-    refused(capfd, command, ["11"], "exercises are numbered 1 to 10")
+    refused(capfd, command, ["14"], "exercises are numbered 1 to 13")
     refused(capfd, command, ["1", "--answers", "nowhere.py"], "there is no such file of answers")
 
 

@@ -281,6 +281,9 @@ def test_fixed_points_beside_searches(tmp_path, monkeypatch):
     """Catches an end of another window, entropy weight or reward, and steps of another policy."""
     monkeypatch.setattr(fixed_points, "TABLES", ("surrogate",))
     monkeypatch.setattr(fixed_points, "MODELLED", "surrogate")
+    monkeypatch.setattr(fixed_points, "FEW_SEEDS", range(2))
+    monkeypatch.setattr(fixed_points, "STEPS", (0, 250))
+    monkeypatch.setattr(fixed_points, "DEVICES", {"surrogate": 17.0})
     monkeypatch.setattr(fixed_points, "WEIGHTS", (0.003, 0.01))
     monkeypatch.setattr(fixed_points, "fill", lambda *_: None)
     fixed_points.search(None, tmp_path, range(2), (250, 500))
