@@ -14,6 +14,7 @@ if sys.version_info < (3, 10):  # before anything that an older Python cannot re
 
 import argparse
 import contextlib
+import errno
 import importlib.util
 import os
 import shutil
@@ -56,6 +57,8 @@ def run(command, argv):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # "?" for a letter that this terminal lacks
     stop_on_signals()
+    printed = sys.stdout
+    sys.stdout = WhileRead(printed)
     try:
         command(argv)
         sys.stdout.flush()
@@ -67,14 +70,37 @@ def run(command, argv):
     except KeyboardInterrupt as error:
         code = 128 + (error.args or [signal.SIGINT])[0]
         message = "interrupted; no file was left half-written"
-    except BrokenPipeError:  # the reader of a pipe, say `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         code, message = 1, describe_os_error(error)
+    finally:
+        sys.stdout = printed
     clear_progress()
     print(f"{Path(sys.argv[0]).name}: error: {one_line(message)}", file=sys.stderr)
     return code
+
+
+class WhileRead:
+    """Standard output that is silent once its reader, say `head`, has left: the work goes on."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text):
+        self.unless_left(self.stream.write, text)
+
+    def flush(self):
+        self.unless_left(self.stream.flush)
+
+    def unless_left(self, function, *arguments):
+        try:
+            function(*arguments)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EINVAL):  # EINVAL: on Windows
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
 
 def one_line(text, most=500):

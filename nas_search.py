@@ -19,6 +19,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -342,14 +343,20 @@ def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
     links = []  # our end of the pipe to each worker
     processes = []
     try:
-        for share in np.array_split(seeds, min(workers, len(seeds))):
+        shares = np.array_split(seeds, min(workers, len(seeds)))
+        for _ in shares:
             ours, its = WORKERS.Pipe()
             links.append(ours)
             processes.append(WORKERS.Process(target=worker_main, args=(its, links), daemon=True))
             processes[-1].start()
             its.close()
+        for share, link, process in zip(shares, links, processes, strict=True):
+            wait([link, process.sentinel])  # its first word, or its end
+            if not link.poll():
+                raise EOFError
+            link.recv()
             # Not in `args`, for Process.start waits for ever if the worker dies before it reads.
-            ours.send((problem, share.tolist(), samples, hyperparameters))
+            link.send((problem, share.tolist(), samples, hyperparameters))
         for _ in range(0, samples, WINDOW):
             yield [link.recv() for link in links]
     except (EOFError, OSError):
@@ -369,5 +376,6 @@ def worker_main(link, links):
         parents.close()
     # Without a parent, or without memory, there is nothing left to do; the parent will say so.
     with contextlib.suppress(EOFError, OSError, MemoryError):
+        link.send("ready")
         for window in windows(*link.recv()):
             link.send(window)

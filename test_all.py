@@ -1452,7 +1452,7 @@ def test_exact_policy_and_a_network_exactly_at_the_target():
     assert found == pytest.approx(np.transpose(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("death", ["killed", "half a message"])
+@pytest.mark.parametrize("death", ["killed", "at its start", "half a message"])
 def test_a_worker_dies(death, tmp_path, monkeypatch, capfd):
     """Catches a run that waits for ever, or goes on without the results of a dead worker."""
 
@@ -1460,6 +1460,9 @@ def test_a_worker_dies(death, tmp_path, monkeypatch, capfd):
         os.kill(os.getpid(), signal.SIGKILL)
 
     def worker_main(link, links):
+        if death == "at its start":
+            return
+        link.send("ready")
         link.recv()
         os.write(link.fileno(), (256).to_bytes(4, "big") + b"half")
 
@@ -2431,14 +2434,15 @@ def test_two_runs_in_one_folder_with_an_odd_name(tmp_path):
     folder.mkdir()
     options = ["--seeds", 1, "--samples", 300, "--out", "새 결과"]
     environment = {**os.environ, "LC_ALL": "C"}
-    leaving = start(*options, cwd=folder, env=environment)
+    leaving = start(*options[:-1], "left", cwd=folder, env=environment)
     leaving.stdout.readline()
     leaving.stdout.close()  # a reader that leaves
     staying = start(*options, cwd=folder, env=environment)
     with leaving, staying:  # closes their pipes
         assert leaving.stderr.read() + staying.stderr.read() == ""
     assert (leaving.returncode, staying.returncode) == (0, 0)
-    assert sorted(os.listdir(folder / "새 결과")) == FILES
+    for name in ("left", "새 결과"):  # a reader that leaves costs no results
+        assert sorted(os.listdir(folder / name)) == FILES
 
 
 # --- VII. Hostile inputs: each is refused in one line, or simply works ------------------------
