@@ -114,6 +114,14 @@ def backward(A, w, a, i, f, g, o, c, h, p, Wx, Wh, b, Wo, bo):
     )
 
 
+# How can one find such a line? Move each number a little up and down: a central difference.
+
+
+def central_difference(f, x, step):
+    """The gradient (n,) of a function f(x) -> number at x (n,): each x[k] moved by +-step."""
+    raise NotImplementedError("(f(x up) - f(x down)) / (2 step), one k after the other")
+
+
 # --- 5. A reward of your own ------------------------------------------------------------------
 
 
@@ -122,9 +130,7 @@ def my_reward(accuracy, latency_ms, target_ms):
 
     accuracy (n,) in 0..1 and latency_ms (n,) are arrays, target_ms is a number; returns R (n,),
     finite. It is tried at several targets. Make one whose slope leads a search towards T."""
-    raise NotImplementedError(
-        "how large must the penalty per ms be, so that being above T never wins?"
-    )
+    raise NotImplementedError("how large must the penalty per ms be, so that no cell above T wins?")
 
 
 # --- 6. Equal latency penalties ---------------------------------------------------------------
@@ -138,7 +144,10 @@ def equal_exponent(accuracy, target_ms, x, y):
 
 
 # --- 7. Without a baseline --------------------------------------------------------------------
-# The paper names no baseline. Before you run this: which verdicts will change, and why?
+# The paper names no baseline. Before you run this: which verdicts will change, and why? Write down
+# the names, such as "fig7_stays_under.sign"; how many you hit will be shown.
+
+predicted = []
 
 
 def verdicts_that_change(judged):

@@ -1,6 +1,6 @@
 """The pictures that need no run: a cell, the loop of a search, slopes, and Table 1 as lines.
 
-python docs/drawings.py        writes cell, loop, lstm, slopes, table1 and vote.png to docs/"""
+python docs/drawings.py        writes cell, loop, lstm, slopes, table1, update and vote.png"""
 
 import contextlib
 import sys
@@ -13,6 +13,7 @@ from matplotlib.patches import Circle, FancyBboxPatch
 
 import nas_benchmark
 from command_line import Parser, run
+from controller_plain import LESSON, Reinforce, forward, teacher_forcing_noise
 from figures import (
     BLANK,
     GREY,
@@ -23,8 +24,17 @@ from figures import (
     picture,
     title_of,
 )
-from nas_benchmark import EDGES, N_CELLS, OPERATIONS, cell_to_row
-from nas_reward import COMPARED, PAIR, SAMPLES, T_MS, TABLE_1, mnasnet_slope, proposed_slope
+from nas_benchmark import CELLS, EDGES, N_CELLS, OPERATIONS, SHORT, cell_to_row
+from nas_reward import (
+    COMPARED,
+    PAIR,
+    SAMPLES,
+    T_MS,
+    TABLE_1,
+    mnasnet_slope,
+    proposed,
+    proposed_slope,
+)
 from nas_search import Problem
 
 
@@ -33,6 +43,7 @@ def write_drawings(folder):
     draw_cell(folder / "cell.png")
     draw_loop(folder / "loop.png")
     draw_lstm(folder / "lstm.png")
+    draw_update(folder / "update.png")
     draw_vote(folder / "vote.png")
     slopes(folder / "slopes.png")
     table_1(folder / "table1.png")
@@ -150,6 +161,28 @@ def draw_loop(path):
             (7.2, 1.8),
             "REINFORCE: cells that beat the\nbaseline become more probable",
         )
+
+
+def draw_update(path):
+    """How the second and the third update of the printed lesson change the first softmax."""
+    table = nas_benchmark.load(nas_benchmark.SURROGATE)
+    R = proposed(table.accuracy, table.latency_ms)
+    search = Reinforce(seed=4, **LESSON)
+    search.search(R, 1)
+    title = "One update each: how p of the first edge changes (the sampled operation is coloured)"
+    with picture(path, title, columns=2) as [panels]:
+        for axes, colour in zip(panels, palette(PAIR).values(), strict=False):
+            row = int(cell_to_row(search.sample()))
+            noise, sampled = teacher_forcing_noise(CELLS[row]), CELLS[row, 0]
+            before = forward(noise, **search.weights)["p"][0]
+            search.learn(R[row])
+            change = 100 * (forward(noise, **search.weights)["p"][0] - before)
+            colours = [colour if k == sampled else GREY for k in range(len(SHORT))]
+            axes.bar(SHORT, change, color=colours)
+            axes.axhline(0, color="black", lw=1)
+            better = "better" if search.A > 0 else "worse"
+            axes.set_title(f"A = {search.A:+.4f}: {better} than usual")
+        panels[0].set_ylabel("change of p (percentage points)")
 
 
 def draw_vote(path):

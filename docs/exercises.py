@@ -20,6 +20,7 @@ import math
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -212,6 +213,11 @@ def check_silent_bug(answers):
     )
     found = answers("backward", A, w, **tensors, **weights)
     yield from compare_weights(found, expected, len(weights["Wh"]))
+    x = np.array([0.3, -1.0, 2.0])
+    found = answers("central_difference", lambda x: float(np.sin(x) @ [1, 2, 3]), x, 1e-3)
+    labels = [f"x[{k}]" for k in range(3)]
+    compare("central_difference", found, np.cos(x) * [1, 2, 3], (labels,), tolerance=1e-5)
+    yield "central_difference"
 
 
 def show_silent_bug(answers):
@@ -278,11 +284,21 @@ def step_and_slope(accuracy, latency_ms, target_ms):
     return accuracy - 0.03 * above - 0.01 * np.maximum(latency_ms - target_ms, 0)
 
 
+def searched(problem, seeds, samples, **more):
+    """Runs, with a bar of progress."""
+    start = time.perf_counter()
+
+    def on_window(rows, end):
+        command_line.progress(end, samples, time.perf_counter() - start)
+
+    return run_searches(problem, seeds, samples, on_window=on_window, **more)
+
+
 def show_ends(problem):
     """Where searches end: the mean of the last window, and each reward's best cell."""
     settings = f"T = {problem.target_ms:g} ms, {len(FEW_SEEDS)} seeds"
     print(f"  {problem.benchmark.name}, {settings}; the last {WINDOW} samples:", flush=True)
-    runs = run_searches(problem, FEW_SEEDS, SAMPLES)
+    runs = searched(problem, FEW_SEEDS, SAMPLES)
     optima = problem.optima()
     for name, (accuracy, latency_ms) in runs.points().items():
         line = f"  {name:9} {latency_ms[:, -WINDOW:].mean():5.2f} ms"
@@ -359,7 +375,7 @@ def show_no_baseline(answers):
     found = []  # with baseline, without: {claim: its result}
 
     def judged(hyperparameters):
-        runs = run_searches(problem, SEEDS, SAMPLES, hyperparameters=hyperparameters)
+        runs = searched(problem, SEEDS, SAMPLES, hyperparameters=hyperparameters)
         results = claims.evaluate_claims(runs.points(), T_MS)
         found.append({claims.key(result): result for result in results})
         return [dict(claim=claim, verdict=e["verdict"]) for claim, e in found[-1].items()]
@@ -370,6 +386,9 @@ def show_no_baseline(answers):
         medians = " -> ".join("-" if median is None else f"{median:,.4g}" for median in both)
         text = found[0][claim]["text"]
         print(f"  {text:38} {verdicts[0]:12} -> {verdicts[1]:12} median {medians}")
+    predicted = set(getattr(answers.module, "predicted", ()))
+    hits = f"{len(predicted & changed.keys())} of {len(changed)} that change"
+    print(f"  your prediction: {hits}, and {len(predicted - changed.keys())} that do not")
 
 
 def three_in_a_row(latency_ms, target_ms):
@@ -398,7 +417,7 @@ def show_stays_under(answers):
     """Three definitions of the same word, on the same searches."""
     print("  the default run; this takes half a minute")
     problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
-    points = run_searches(problem, SEEDS, SAMPLES).points()
+    points = searched(problem, SEEDS, SAMPLES).points()
     definitions = {
         "every later window": claims.stays_under_from,
         "three in a row": lambda accuracy, *columns: answers("stays_under", *columns),
