@@ -1300,7 +1300,7 @@ SLIPS_OF_CALLS = """
 seeds=8                | seeds must be whole numbers, as in range(8), not 8
 seeds=[0.5]            | seeds must be whole numbers
 seeds=[]               | there must be seeds
-seeds=[-1]             | they must be 0 or more
+seeds=[3, -1]          | they must be 0 or more
 seeds=[0], samples=0   | samples (0) and workers
 seeds=[0], workers=0   | workers (0) must be 1 or more
 """
@@ -1312,6 +1312,7 @@ def test_slips_in_calling_run_searches(arguments, words):
     problem = Problem(SURROGATE, ["tunas"], 17.0)
     with pytest.raises(command_line.UserError, match=re.escape(words)):
         run_searches(problem, **eval(f"dict({arguments})"))
+    assert run_searches(problem, [0], samples=1, workers=1).rows["tunas"].shape == (1, 1)
     with pytest.raises(command_line.UserError, match="rewards must be a list of names or a dict"):
         Problem(SURROGATE, "tunas", 17.0)
 
@@ -1833,12 +1834,13 @@ def test_optimum_and_best_found(results):
     runs.rows = {name: np.zeros((4, 50), int) + above[0] for name in ("tunas", "random")}
     runs.rows["tunas"][0, 9] = runs.rows["tunas"][1, 19] = runs.rows["tunas"][2, 29] = row
     runs.rows["random"][3, 0] = row
+    runs.rows["random"][:3, -1] = np.flatnonzero(runs.problem.under)[0]  # the last sample counts
     found = runs.best_found()
     assert found["tunas"] == dict(
         runs_that_found_it=3, of=4, median_samples=25.0, median_accuracy=best
     )
     assert found["random"] == dict(
-        runs_that_found_it=1, of=4, median_samples=None, median_accuracy=0.0
+        runs_that_found_it=1, of=4, median_samples=None, median_accuracy=SURROGATE.accuracy[0]
     )
     for line, (name, e) in zip(
         section(printed, "Best cell under T ")[1:], summary["best_found"].items(), strict=True
@@ -2210,6 +2212,9 @@ def test_the_seed_that_ends_as_most_do():
     randomly = (accuracy, latency_ms[::-1])
     runs.points = lambda: {"tunas": (accuracy, latency_ms), "random": randomly}
     assert runs.median_seed() == 10
+    latency_ms[:, 250:] = np.array([[10.0], [10.5], [9.0], [9.4], [12.0]])  # seed 7 by ms alone
+    accuracy[:, 250:] = np.array([[0.5], [0.3], [0.301], [0.302], [0.299]])
+    assert runs.median_seed() == 8  # accuracy counts as much, though it varies by less
 
 
 def test_animation(tmp_path):
