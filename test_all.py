@@ -1532,6 +1532,23 @@ def benchmark_of(**changes):
     return nas_benchmark.Benchmark(**vars(SURROGATE) | dict(provenance=facts) | columns)
 
 
+def test_columns_in_another_order():
+    """Catches a column in another order, or of rates, that is searched as if it were right; ranks
+    that do not share ties, and a convolution that is not counted."""
+    order = np.random.default_rng(0).permutation(N_CELLS)
+    for changes, words in (
+        (dict(accuracy=SURROGATE.accuracy[order]), "should be the least accurate"),
+        (dict(latency_ms=SURROGATE.latency_ms[order]), "the rank correlation is 0.0"),
+        (dict(latency_ms=100 / SURROGATE.latency_ms), "was it frames per second"),
+        (dict(latency_ms=np.full(N_CELLS, 9.0)), "the rank correlation is nan"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            benchmark_of(**changes)
+    assert nas_benchmark.ranks(np.array([3, 1, 3, 2])).tolist() == [3.5, 1, 3.5, 2]
+    row = nas_benchmark.cell_to_row([3, 2, 1, 0, 4, 3])
+    assert nas_benchmark.CONVOLUTIONS[row] == 3
+
+
 def test_save_and_load(tmp_path):
     """Catches numbers or provenance that change on the way through a file, and a file that is
     overwritten by a table which nobody could load."""
