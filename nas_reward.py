@@ -333,7 +333,7 @@ def reward_called(name):
     return REWARDS[name]
 
 
-RESERVED = ("random", "best_under_T", "of all cells")  # the report's own rows
+RESERVED = ("random", "best_under_T")  # rows of the report, and keys of summary.json
 MAX_R = 1e9  # beyond, the squares in Adam leave the range of float32
 
 

@@ -64,7 +64,8 @@ def experiment(argv):
     benchmark = nas_benchmark.load(args.benchmark)
     problem = Problem(benchmark, args.rewards, target_of(args, benchmark))
     with atomic_output(args.out):  # can it be written? Better known before the search
-        check_replaceable(args.out, [*RESULTS, *PICTURES])
+        films = ["search.gif"] if args.animate else []
+        check_replaceable(args.out, [*RESULTS, *PICTURES, *films])
     print_benchmark(problem)
     print_rewards()
     print_optima(problem, args.entropy_weight)
@@ -142,11 +143,11 @@ def parse(argv):
     some = f"comma-separated, from: {', '.join(REWARDS)} (default: {','.join(PAIR)})"
     add("--rewards", type=rewards, default=list(PAIR), help=some)
     per_reward = f"searches per reward (default: {SEEDS})"
-    add("--seeds", type=whole(1, 10_000), metavar="N", help=per_reward)
+    add("--seeds", type=between(1, 10_000, int), metavar="N", help=per_reward)
     first = "the first seed (default: 0)"
-    add("--first-seed", type=whole(0, 10**9), default=0, metavar="N", help=first)
+    add("--first-seed", type=between(0, 10**9, int), default=0, metavar="N", help=first)
     per_search = f"samples per search (default: {SAMPLES})"
-    add("--samples", type=whole(1, 10**6), metavar="N", help=per_search)
+    add("--samples", type=between(1, 10**6, int), metavar="N", help=per_search)
     target = parser.add_mutually_exclusive_group()
     ms = f"the target latency in ms (default: {T_MS:g})"
     target.add_argument("--target-ms", type=float, default=T_MS, metavar="T", help=ms)
@@ -158,13 +159,13 @@ def parse(argv):
     weight = weight.format(**HYPERPARAMETERS)
     add("--entropy-weight", type=between(0, 100), metavar="W", help=weight)
     units = "hidden units of the LSTM (default: {hidden})".format(**HYPERPARAMETERS)
-    add("--hidden", type=whole(1, 256), metavar="H", help=units)
+    add("--hidden", type=between(1, 256, int), metavar="H", help=units)
     decay = "of the moving-average baseline, or none (default: {baseline_decay:g})"
     decay = decay.format(**HYPERPARAMETERS)
     add("--baseline-decay", type=decay_or_none, metavar="D|none", help=decay)
     parser.set_defaults(**HYPERPARAMETERS)
     cores = "processes (default: all cores)"
-    add("--workers", type=whole(1, 1_024), default=CORES, metavar="N", help=cores)
+    add("--workers", type=between(1, 1_024, int), default=CORES, metavar="N", help=cores)
     out = "folder for results (default: results)"
     add("--out", type=folder, default="results", metavar="DIR", help=out)
     quick = "2 seeds of 1,000 samples, unless other numbers are given"
@@ -188,24 +189,13 @@ def folder(text):
     return os.path.expanduser(text)
 
 
-def whole(least, most):
-    """An argparse type: whole numbers from `least` to `most`."""
-
-    def integer(text):
-        if not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be at least {least} and at most {most:,}")
-        return int(text)
-
-    return integer
-
-
-def between(least, most):
-    """An argparse type: numbers from `least` to `most`."""
+def between(least, most, kind=float):
+    """An argparse type: numbers of a kind, from `least` to `most`."""
 
     def number(text):
-        if not least <= float(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be at least {least:g} and at most {most:g}")
-        return float(text)
+        if not least <= kind(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be at least {least:,} and at most {most:,}")
+        return kind(text)
 
     return number
 
