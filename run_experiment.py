@@ -24,37 +24,21 @@ import platform
 import sys
 import time
 
-import command_line  # noqa: F401  # first: is Python new enough?  # isort: skip
+import command_line  # first: is Python new enough?  # isort: skip
 import numpy as np
 
+import claims
 import nas_benchmark
 import nas_reward
-from claims import (
-    MIN_PAIRS,
-    MIN_RUNS,
-    claims_report,
-    compare_rewards,
-    evaluate_claims,
-    whole_run_of,
-)
-from command_line import (
-    Parser,
-    UserError,
-    atomic_output,
-    check_replaceable,
-    clear_progress,
-    progress,
-    run,
-    write_text,
-)
+from command_line import Parser, UserError, atomic_output, check_replaceable, run, write_text
 from nas_benchmark import CELLS, MAX_MS, N_CELLS, SHORT, cell_to_string, string_to_cell
 from nas_reward import PAIR, REWARDS, SAMPLES, T_MS, WINDOW
 from nas_search import CORES, HYPERPARAMETERS, Problem, run_searches, words_of
 
 SEEDS = 40  # the fewest at which every claim can be decided is 39
 RESULTS = ("table1.csv", "samples.csv.gz", "summary.json")
-PICTURES = ("fig2", "fig3", "fig6", "fig7", "best", "claims", "landscape")
-PICTURES = tuple(f"{name}.png" for name in PICTURES)
+PICTURES = ("fig2.png", "fig3.png", "fig6.png", "fig7.png")
+PICTURES += ("best.png", "claims.png", "landscape.png")
 MAX_NETWORKS = 100_000_000  # in one run, random search among them
 
 
@@ -72,40 +56,36 @@ def experiment(argv):
 
     wall_s = {}
     seeds = range(args.first_seed, args.first_seed + args.seeds)
-    print_window_header(problem, args)
+    chosen = {name: getattr(args, name) for name in HYPERPARAMETERS}
+    on_window = window_printer(problem, args)
     with timed(wall_s, "search"):
-        on_window = ProgressPrinter(problem, args.samples)
-        runs = run_searches(
-            problem, seeds, args.samples, args.workers, hyperparameters_of(args), on_window
-        )
-
+        runs = run_searches(problem, seeds, args.samples, args.workers, chosen, on_window)
     print("  ok: the share of seeds whose mean latency in this window is under T")
 
-    claims = evaluate_claims(runs.points(), problem.target_ms)
+    results = claims.evaluate_claims(runs.points(), problem.target_ms)
     with timed(wall_s, "files"), atomic_output(args.out) as folder:
         write_table_1(folder / "table1.csv", nas_reward.table_1())
         write_samples(folder / "samples.csv.gz", runs)
-        write_summary(folder / "summary.json", args, runs, claims, wall_s)
-    print_claims(claims, args.seeds)
+        write_summary(folder / "summary.json", args, runs, results, wall_s)
+    print_claims(results, args.seeds)
     print_what_the_target_forbids(problem)
     print_comparisons(compared(runs), args.seeds)
     print_best_found(runs)
     with timed(wall_s, "figures"):
-        draw(args.out, runs, claims, args.animate)
-    print_conclusion(claims, runs, args.out)
+        draw(args.out, runs, results, args.animate)
+    print_conclusion(results, runs, args.out)
     print_time(args, runs, wall_s)
 
 
 def compared(runs):
-    """What `claims.compare_rewards` says of the runs; [] if no cell is under T."""
-    problem = runs.problem
-    best = problem.optima()["best_under_T"]
+    """What `compare_rewards` says of the runs; [] if no cell is under T."""
+    best = runs.problem.optima()["best_under_T"]
     if best is None:
         return []
-    return compare_rewards(runs.points(), problem.target_ms, best["accuracy"])
+    return claims.compare_rewards(runs.points(), runs.problem.target_ms, best["accuracy"])
 
 
-def draw(out, runs, claims, animate):
+def draw(out, runs, results, animate):
     """All figures; if asked for, the animation as well, of the seed that ends as most do.
 
     The results are written already. Raises OSError if the pictures fail."""
@@ -113,11 +93,11 @@ def draw(out, runs, claims, animate):
 
     try:
         with atomic_output(out) as folder:
-            figures.write_figures(folder, runs, claims)
+            figures.write_figures(folder, runs, results)
             if animate:
                 samples = runs.rows["random"].shape[1]
-                chosen = (runs.median_seed(), samples, runs.hyperparameters)
-                figures.animate(folder / "search.gif", runs.problem, *chosen)
+                search = (runs.median_seed(), samples, runs.hyperparameters)
+                figures.animate(folder / "search.gif", runs.problem, *search)
     except Exception as error:
         way_on = f"the results are in {out}/; python figures.py --from {out} draws them"
         raise OSError(f"{type(error).__name__}: {error}; {way_on}") from error
@@ -137,41 +117,35 @@ def timed(seconds, what):
 def parse(argv):
     """The options as a namespace, or UserError."""
     parser = Parser(description="Search with two rewards; test the paper's claims.")
-    add = parser.add_argument
-    built = "benchmark file written by data/build_benchmark.py (default: the surrogate)"
-    add("--benchmark", metavar="PATH", help=built)
-    some = f"comma-separated, from: {', '.join(REWARDS)} (default: {','.join(PAIR)})"
-    add("--rewards", type=rewards, default=list(PAIR), help=some)
-    per_reward = f"searches per reward (default: {SEEDS})"
-    add("--seeds", type=between(1, 10_000, int), metavar="N", help=per_reward)
-    first = "the first seed (default: 0)"
-    add("--first-seed", type=between(0, 10**9, int), default=0, metavar="N", help=first)
-    per_search = f"samples per search (default: {SAMPLES})"
-    add("--samples", type=between(1, 10**6, int), metavar="N", help=per_search)
     target = parser.add_mutually_exclusive_group()
-    ms = f"the target latency in ms (default: {T_MS:g})"
-    target.add_argument("--target-ms", type=float, default=T_MS, metavar="T", help=ms)
+
+    def add(option, kind, metavar, text, to=parser):
+        to.add_argument(option, type=kind, metavar=metavar, help=text)
+
+    built = "benchmark file written by data/build_benchmark.py (default: the surrogate)"
+    add("--benchmark", str, "PATH", built)
+    some = f"comma-separated, from: {', '.join(REWARDS)} (default: {','.join(PAIR)})"
+    add("--rewards", rewards, None, some)
+    add("--seeds", between(1, 10_000), "N", f"searches per reward (default: {SEEDS})")
+    add("--first-seed", between(0, 10**9), "N", "the first seed (default: %(default)s)")
+    add("--samples", between(1, 10**6), "N", f"samples per search (default: {SAMPLES})")
+    add("--target-ms", float, "T", f"the target latency in ms (default: {T_MS:g})", target)
     quantile = "choose T so that this share of all cells is under it, e.g. 0.75"
-    target.add_argument("--target-quantile", type=share, metavar="Q", help=quantile)
-    step = "of Adam (default: {learning_rate:g})".format(**HYPERPARAMETERS)
-    add("--learning-rate", type=between(1e-6, 1), metavar="RATE", help=step)
-    weight = "of the entropy, in units of R (default: {entropy_weight:g})"
-    weight = weight.format(**HYPERPARAMETERS)
-    add("--entropy-weight", type=between(0, 100), metavar="W", help=weight)
-    units = "hidden units of the LSTM (default: {hidden})".format(**HYPERPARAMETERS)
-    add("--hidden", type=between(1, 256, int), metavar="H", help=units)
-    decay = "of the moving-average baseline, or none (default: {baseline_decay:g})"
-    decay = decay.format(**HYPERPARAMETERS)
-    add("--baseline-decay", type=decay_or_none, metavar="D|none", help=decay)
-    parser.set_defaults(**HYPERPARAMETERS)
-    cores = "processes (default: all cores)"
-    add("--workers", type=between(1, 1_024, int), default=CORES, metavar="N", help=cores)
-    out = "folder for results (default: results)"
-    add("--out", type=folder, default="results", metavar="DIR", help=out)
+    add("--target-quantile", share, "Q", quantile, target)
+    add("--learning-rate", between(1e-6, 1.0), "RATE", "of Adam (default: %(default)s)")
+    weight = "of the entropy, in units of R (default: %(default)s)"
+    add("--entropy-weight", between(0.0, 100.0), "W", weight)
+    add("--hidden", between(1, 256), "H", "hidden units of the LSTM (default: %(default)s)")
+    decay = "of the moving-average baseline, or none (default: %(default)s)"
+    add("--baseline-decay", decay_or_none, "D|none", decay)
+    add("--workers", between(1, 1_024), "N", "processes (default: all cores)")
+    add("--out", folder, "DIR", "folder for results (default: %(default)s)")
     quick = "2 seeds of 1,000 samples, unless other numbers are given"
-    add("--quick", action="store_true", help=quick)
+    parser.add_argument("--quick", action="store_true", help=quick)
     animate = "write search.gif as well: the policies during a search"
-    add("--animate", action="store_true", help=animate)
+    parser.add_argument("--animate", action="store_true", help=animate)
+    parser.set_defaults(rewards=list(PAIR), first_seed=0, target_ms=T_MS, out="results")
+    parser.set_defaults(workers=CORES, **HYPERPARAMETERS)
     args = parser.parse_args(argv)
     args.seeds = args.seeds or (2 if args.quick else SEEDS)
     args.samples = args.samples or (1000 if args.quick else SAMPLES)
@@ -189,13 +163,14 @@ def folder(text):
     return os.path.expanduser(text)
 
 
-def between(least, most, kind=float):
-    """An argparse type: numbers of a kind, from `least` to `most`."""
+def between(least, most):
+    """An argparse type: numbers from `least` to `most`, whole ones if `most` is one."""
 
     def number(text):
-        if not least <= kind(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be at least {least:,} and at most {most:,}")
-        return kind(text)
+        if not least <= type(most)(text) <= most:
+            limits = f"at least {least:,.10g} and at most {most:,.10g}"
+            raise argparse.ArgumentTypeError(f"must be {limits}")
+        return type(most)(text)
 
     return number
 
@@ -207,11 +182,6 @@ def decay_or_none(text):
     if not 0 <= float(text) < 1:
         raise argparse.ArgumentTypeError("must be none, or at least 0 and below 1")
     return float(text)
-
-
-def hyperparameters_of(args):
-    """The hyperparameters among the options, as a dict like HYPERPARAMETERS."""
-    return {name: getattr(args, name) for name in HYPERPARAMETERS}
 
 
 def share(text):
@@ -289,46 +259,41 @@ def print_optima(problem, entropy_weight):
             print(f"  careful: {says}, and the entropy weight is in units of R")
 
 
-def print_window_header(problem, args):
+def window_printer(problem, args):
+    """Print the header of the search; returns a function that prints a row for each window."""
     names = [*problem.reward_tables, "random"]
     like = "" if args.samples == SAMPLES else f"; counts not of {SAMPLES:,} as the paper's"
     heading(f"Search (Fig. 7): means of windows of {WINDOW} samples, {args.seeds} seeds{like}")
     print(("          " + "".join(f"  {name:^16}" for name in names)).rstrip())
     print("   samples" + "   acc%    ms   ok" * len(names))
+    start = time.perf_counter()
 
-
-class ProgressPrinter:
-    """Prints a row for each window of a search, and how far the search is."""
-
-    def __init__(self, problem, samples):
-        self.problem = problem
-        self.samples = samples
-        self.start = time.perf_counter()
-
-    def __call__(self, rows, end):
-        """rows {reward or "random": (seeds, 250)} of the window that ends with network `end`."""
+    def print_window(rows, end):
+        """rows {reward or "random": (seeds, 250)} of the window that ends with sample `end`."""
         line = f"  {end:8,}"
         for drawn in rows.values():  # (seeds, 250)
-            percent = 100 * self.problem.benchmark.accuracy[drawn].mean()
-            ms = self.problem.benchmark.latency_ms[drawn].mean(axis=1)  # (seeds,)
-            seeds = (ms <= self.problem.target_ms).mean()
+            percent = 100 * problem.benchmark.accuracy[drawn].mean()
+            ms = problem.benchmark.latency_ms[drawn].mean(axis=1)  # (seeds,)
+            seeds = (ms <= problem.target_ms).mean()
             line += f"  {percent:5.2f} {ms.mean():5.2f} {seeds:4.0%}"
-        clear_progress()
+        command_line.clear_progress()
         print(line, flush=True)
-        progress(end, self.samples, time.perf_counter() - self.start)
+        command_line.progress(end, args.samples, time.perf_counter() - start)
+
+    return print_window
 
 
 def print_claims(results, seeds):
     heading(f"The paper's claims: its one run per reward, and our {seeds} runs")
-    print(claims_report(results))
+    print(claims.claims_report(results))
     print("  inside, outside: exact rank test of the paper's number among our runs (5%)")
     print("  supported, reversed: exact sign test, paired by seed (5%)")
     print("  never: not within the samples of a search")
     undecided = {"not comparable", "too few seeds"}
     if any(e["verdict"] in undecided for e in results if e["reward"]):
         paper = f"T = {T_MS:g} ms, {SAMPLES:,} samples"
-        print(f"  a number of the paper takes {paper} and {MIN_RUNS} seeds,")
-        print(f"  a sign {MIN_PAIRS} seeds")
+        print(f"  a number of the paper takes {paper} and {claims.MIN_RUNS} seeds,")
+        print(f"  a sign {claims.MIN_PAIRS} seeds")
 
 
 def print_what_the_target_forbids(problem):
@@ -406,12 +371,8 @@ def write_table_1(path, entries):
 def write_samples(path, runs):
     """samples.csv.gz: every sample, in order. Random search has no reward value."""
     table = runs.problem.benchmark
-    facts = [
-        f"{cell_to_string(cell)},{accuracy},{latency_ms}"
-        for cell, accuracy, latency_ms in zip(
-            CELLS, table.accuracy.tolist(), table.latency_ms.tolist(), strict=True
-        )
-    ]
+    columns = (map(cell_to_string, CELLS), table.accuracy.tolist(), table.latency_ms.tolist())
+    facts = [",".join(map(str, cell)) for cell in zip(*columns, strict=True)]  # by row
     # mtime=0: no date in the file, so that the same run writes the same bytes.
     with gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as file:
         file.write(b"reward,seed,sample,arch,accuracy,latency_ms,reward_value\n")
@@ -424,37 +385,30 @@ def write_samples(path, runs):
                     file.write(f"{name},{seed},{n},{facts[row]},{R[row]}\n".encode())
 
 
-def write_summary(path, args, runs, claims, wall_s):
+def write_summary(path, args, runs, results, wall_s):
     """summary.json: everything but the samples."""
-    policy = {
-        name: {quantity: values.tolist() for quantity, values in expected.items()}
-        for name, expected in runs.expected.items()
-    }
+    problem = runs.problem
+    chosen = dict(target_ms=problem.target_ms, hyperparameters=runs.hyperparameters)
+    timing = dict(searches=len(problem.reward_tables) * args.seeds, samples=args.samples)
+    timing |= dict(us_per_sample=us_per_sample(runs), core_s=runs.seconds, wall_s=wall_s)
+    versions = dict(python=platform.python_version(), numpy=np.__version__)
     summary = dict(
-        benchmark=runs.problem.benchmark.provenance,
-        settings=vars(args)
-        | dict(target_ms=runs.problem.target_ms, hyperparameters=runs.hyperparameters),
+        benchmark=problem.benchmark.provenance,
+        settings=vars(args) | chosen,
         table1=nas_reward.table_1(),
         comparisons=nas_reward.comparisons(),
-        optimum=runs.problem.optima(),
-        fixed_points=runs.problem.fixed_points(args.entropy_weight),
-        claims=claims,
-        whole_run=whole_run_of(claims),
+        optimum=problem.optima(),
+        fixed_points=problem.fixed_points(args.entropy_weight),
+        claims=results,
+        whole_run=claims.whole_run_of(results),
         compared=compared(runs),
         best_found=runs.best_found(),
-        timing=dict(
-            searches=len(runs.problem.reward_tables) * args.seeds,
-            samples=args.samples,
-            us_per_sample=us_per_sample(runs),
-            core_s=runs.seconds,
-            wall_s=wall_s,
-        ),
-        versions=dict(
-            python=platform.python_version(), numpy=np.__version__, platform=platform.platform()
-        ),
-        policy=policy,
+        timing=timing,
+        versions=versions | dict(platform=platform.platform()),
+        policy=runs.expected,
     )
-    write_text(path, json.dumps(summary, indent=1, allow_nan=False))
+    text = json.dumps(summary, indent=1, allow_nan=False, default=np.ndarray.tolist)
+    write_text(path, text)
 
 
 def main(argv=None):
