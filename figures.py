@@ -40,18 +40,7 @@ import nas_benchmark
 from claims import CLAIMS, evaluate_claims, range_95, window_means
 from command_line import UserError, as_user_error, atomic_output
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
-from nas_reward import (
-    PAIR,
-    REWARDS,
-    SAMPLES,
-    T_MS,
-    WINDOW,
-    mnasnet,
-    mnasnet_slope,
-    proposed,
-    proposed_slope,
-    reward_table,
-)
+from nas_reward import PAIR, REWARDS, SAMPLES, SLOPES, T_MS, WINDOW, reward_table
 from nas_search import HYPERPARAMETERS, Problem, Runs, policies, words_of
 
 SIZE = (16, 9)  # inches, each 72 pt: 18 pt are 1/36 of the height
@@ -79,6 +68,7 @@ VERDICTS = {  # (background, text)
 }
 OPEN = ("none", "black")  # all other verdicts
 BLANK = dict(fc="white", ec="none", pad=2)  # behind a text that stands on a line
+DASHED = dict(color="black", ls="--", lw=2)  # the line of T, and of the best cell under it
 
 
 def palette(names):
@@ -120,10 +110,9 @@ def picture(path, title, *args, **layout):
 
 def write_figures(folder, runs, results):
     """All pictures of one run, into `folder`."""
-    rewards = runs.problem.rewards
-    target_ms = runs.problem.target_ms
-    fig2(folder / "fig2.png", rewards, target_ms)
-    fig3(folder / "fig3.png", rewards, target_ms)
+    problem = runs.problem
+    fig2(folder / "fig2.png", problem.rewards, problem.target_ms)
+    fig3(folder / "fig3.png", problem.rewards, problem.target_ms)
     fig6(folder / "fig6.png", runs, results)
     fig7(folder / "fig7.png", runs, results)
     best(folder / "best.png", runs)
@@ -143,21 +132,11 @@ def source(runs):
 
 def mark_target_upright(axes, target_ms, at=0.96):
     """A dashed line up the panel at LAT = T, named at the height `at` (0..1)."""
-    axes.axvline(target_ms, color="black", ls="--", lw=2)
-    axes.annotate(
-        f" T = {target_ms:.4g} ms",
-        (target_ms, at),
-        xycoords=axes.get_xaxis_transform(),
-        va="center",
-        zorder=3,
-        bbox=BLANK,
-        annotation_clip=True,  # not where T is far beyond the panel
-    )
-
-
-def mark_target_across(axes, target_ms):
-    """A dashed line across the panel at LAT = T."""
-    axes.axhline(target_ms, color="black", ls="--", lw=2)
+    axes.axvline(target_ms, **DASHED)
+    # annotation_clip: no name where T is far beyond the panel
+    style = dict(va="center", zorder=3, bbox=BLANK, annotation_clip=True)
+    where = axes.get_xaxis_transform()
+    axes.annotate(f" T = {target_ms:.4g} ms", (target_ms, at), xycoords=where, **style)
 
 
 def label_ends(axes, x, ends, colours):
@@ -166,14 +145,12 @@ def label_ends(axes, x, ends, colours):
     y = -np.inf
     for name in sorted(ends, key=ends.get):
         y = max(ends[name], y + gap)
-        axes.annotate(
-            f" {title_of(name)}", (x, y), color=colours[name], va="center", annotation_clip=False
-        )
+        style = dict(color=colours[name], va="center", annotation_clip=False)
+        axes.annotate(f" {title_of(name)}", (x, y), **style)
 
 
 # --- Figs 2 and 3: the rewards against latency ------------------------------------------------
 
-SLOPES = {mnasnet: mnasnet_slope, proposed: proposed_slope}
 CURVE_ACCURACY = 0.5  # of Figs 2 and 3
 
 
@@ -231,19 +208,14 @@ def fig2(path, rewards, target_ms=T_MS):
 
 def mark_directions(axes, target_ms):
     """The paper's arrows: A points to faster networks, B to slower ones."""
-    arrow = dict(arrowstyle="->", lw=2.5)
     where = ("data", "axes fraction")
+    arrow = dict(arrowstyle="->", lw=2.5)
     for text, start, end, side in (
         ("A: faster", 0.95, 0.65, "right"),
         ("B: slower", 1.05, 1.35, "left"),
     ):
-        axes.annotate(
-            "",
-            xy=(end * target_ms, 0.05),
-            xytext=(start * target_ms, 0.05),
-            xycoords=where,
-            arrowprops=arrow,
-        )
+        tail = (start * target_ms, 0.05)
+        axes.annotate("", (end * target_ms, 0.05), tail, where, arrowprops=arrow)
         axes.annotate(text, (start * target_ms, 0.07), xycoords=where, ha=side)
 
 
@@ -281,10 +253,8 @@ def fig6(path, runs, results):
     counts, ms_edges, percent_edges = count_networks(runs)
     most = max(table.max() for table in counts.values())
     boxes = paper_boxes(results)
-    title = (
-        f"Fig. 6: samples per run, mean of {len(runs.seeds)}; below the boxes: samples under T\n"
-        f"on {source(runs)}"
-    )
+    title = f"Fig. 6: samples per run, mean of {len(runs.seeds)}; below the boxes: samples under T"
+    title += f"\non {source(runs)}"
     margins = dict(top=0.82, bottom=0.21, wspace=0.05)
     size = (max(16, 5.3 * len(counts)), 9)  # five columns in each panel want room
     with picture(path, title, 1, len(counts), size, margins) as [panels]:
@@ -296,7 +266,7 @@ def fig6(path, runs, results):
             axes.set_title(title_of(name), color=colours[name])
             axes.set_xticks(percent_edges[:-1] + 5, percent_labels(percent_edges))
             axes.tick_params(length=0)
-            mark_target_across(axes, problem.target_ms)
+            axes.axhline(problem.target_ms, **DASHED)
         panels[0].set_yticks(centres(ms_edges), ms_labels(ms_edges))
         panels[0].set_ylabel("latency (ms)")
         write_below(panels[0], percent_edges[0], "paper ", "ours ", "black", ha="right")
@@ -369,11 +339,8 @@ def centres(edges):
 
 def ms_labels(edges):
     """16 for 16.00 to 16.99; 16-17 where a bin holds two."""
-    lows = edges[:-1].astype(int)
-    highs = edges[1:].astype(int) - 1
-    return [
-        f"{low}-{high}" if high > low else str(low) for low, high in zip(lows, highs, strict=True)
-    ]
+    pairs = zip(edges[:-1].astype(int), edges[1:].astype(int) - 1, strict=True)
+    return [f"{low}-{high}" if high > low else str(low) for low, high in pairs]
 
 
 def percent_labels(edges):
@@ -391,15 +358,14 @@ def fig7(path, runs, results):
     colours = palette(problem.reward_tables)
     seeds, samples = runs.rows["random"].shape
     edges = np.minimum(WINDOW * np.arange(np.ceil(samples / WINDOW) + 1), samples)
-    title = (
-        f"Fig. 7: means of windows of {WINDOW} samples, median of {seeds} runs,\non {source(runs)}"
-    )
+    title = f"Fig. 7: means of windows of {WINDOW} samples, median of {seeds} runs,"
+    title += f"\non {source(runs)}"
     margins = dict(top=0.83, bottom=0.21, wspace=0.16)
     with picture(path, title, columns=2, margins=margins, sharey=False) as [[left, right]]:
         for name, (accuracy, latency_ms) in runs.points().items():
             draw_windows(left, edges, 100 * window_means(accuracy), colours[name], name)
             draw_windows(right, edges, window_means(latency_ms), colours[name], name)
-        mark_target_across(right, problem.target_ms)
+        right.axhline(problem.target_ms, **DASHED)
         mark_settling(right, results, problem.target_ms, colours)
         left.set_title("mean accuracy (%)")
         right.set_title(f"mean latency (ms), dashed: T = {problem.target_ms:.4g} ms")
@@ -451,7 +417,7 @@ def best(path, runs):
         if optimum:
             highest = 100 * optimum["accuracy"]
             best_of_all = f"best cell under T: {highest:.2f}%"
-            axes.axhline(highest, color="black", ls="--", lw=2, label=best_of_all)
+            axes.axhline(highest, label=best_of_all, **DASHED)
             axes.set_ylim(min(lowest) - 1, highest + 0.3)
         axes.set(xlabel="samples (logarithmic)", ylabel="accuracy (%)", xscale="log")
         axes.set_xlim(min(10, samples), samples + 1)
@@ -525,15 +491,10 @@ def draw_claim(axes, y, e, colour):
     if e["paper"] is not None:
         draw("the paper", e["paper"])
     background, ink = VERDICTS.get(e["verdict"], OPEN)
-    axes.text(
-        1.02,
-        y,
-        e["verdict"].replace("no claim", ""),
-        transform=axes.get_yaxis_transform(),
-        color=ink,
-        va="center_baseline",
-        bbox=dict(boxstyle="round,pad=0.15", fc=background, ec=background),
-    )
+    verdict = e["verdict"].replace("no claim", "")
+    box = dict(boxstyle="round,pad=0.15", fc=background, ec=background)
+    style = dict(transform=axes.get_yaxis_transform(), va="center_baseline", bbox=box)
+    axes.text(1.02, y, verdict, color=ink, **style)
 
 
 # --- The landscape ----------------------------------------------------------------------------
@@ -585,18 +546,14 @@ def draw_landscape(axes, problem, levels, name, colour, best_cell=True):
         best = problem.reward_tables[name].max()
         axes.contour(ms, percent, R, [best], colors=colour, linewidths=4.5)
         mark_optimum(axes, problem, name, colour)
+    beside = dict(xytext=(8, 0), textcoords="offset points", va="center")
     for level in levels:
         if R[0, 0] < level < R[-1, 0]:  # write it where its line begins
             at = (ms[0], np.interp(level, R[:, 0], percent))
-            label_level(axes, level, at, colour)
+            axes.annotate(f"{level:.2f}", at, color=colour, bbox=BLANK, **beside)
     mark_target_upright(axes, problem.target_ms, at=0.04)
     axes.set_title(title_of(name), color=colour)
     axes.set(xlim=x, ylim=y, xlabel="latency (ms)")
-
-
-def label_level(axes, level, at, colour):
-    beside = dict(xytext=(8, 0), textcoords="offset points", va="center")
-    axes.annotate(f"{level:.2f}", at, color=colour, bbox=BLANK, **beside)
 
 
 def reward_on_grid(problem, name):
@@ -613,21 +570,16 @@ def reward_on_grid(problem, name):
 def levels_of(problem):
     """Rewards whose lines are drawn, the same for all rewards, so that panels compare."""
     seen = problem.benchmark.accuracy >= least_accuracy(problem.benchmark)
-    seen_rewards = [table[seen] for table in problem.reward_tables.values()]
-    return MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(
-        np.min(seen_rewards), np.max(seen_rewards)
-    )
+    R = [table[seen] for table in problem.reward_tables.values()]
+    return MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(np.min(R), np.max(R))
 
 
 def mark_optimum(axes, problem, name, colour):
     """A star on the reward's best cell of all."""
     row = np.argmax(problem.reward_tables[name])
-    ms = problem.benchmark.latency_ms[row]
-    percent = 100 * problem.benchmark.accuracy[row]
+    place = (problem.benchmark.latency_ms[row], 100 * problem.benchmark.accuracy[row])
     style = dict(ms=32, color=colour, mec="black", mew=1.5, zorder=4)
-    axes.plot(
-        ms, percent, "*", label="cell of highest reward; thick curve: the same reward", **style
-    )
+    axes.plot(*place, "*", label="cell of highest reward; thick curve: the same reward", **style)
 
 
 def mark_fixed_point(axes, end, colour):
@@ -644,24 +596,19 @@ def landscape(path, runs):
     points = runs.points()
     levels = levels_of(problem)
     title = f"All cells, and curves of equal reward,\non {source(runs)}"
-    ends = problem.fixed_points(runs.hyperparameters["entropy_weight"])
+    fixed = problem.fixed_points(runs.hyperparameters["entropy_weight"])
     margins = dict(top=0.82, bottom=0.24)
     columns = len(problem.reward_tables)
     with picture(path, title, columns=columns, margins=margins) as [panels]:
         for axes, name in zip(panels, problem.reward_tables, strict=True):
             draw_landscape(axes, problem, levels, name, colours[name])
             accuracy, latency_ms = points[name]
-            axes.plot(
-                window_means(latency_ms)[:, -1],
-                100 * window_means(accuracy)[:, -1],
-                "o",
-                ms=11,
-                color=colours[name],
-                mec="white",
-                label=f"where a search ends: mean of its last {WINDOW}",
-            )
-            if name in ends:
-                mark_fixed_point(axes, ends[name], colours[name])
+            ms = window_means(latency_ms)[:, -1]
+            percent = 100 * window_means(accuracy)[:, -1]
+            label = f"where a search ends: mean of its last {WINDOW}"
+            axes.plot(ms, percent, "o", ms=11, color=colours[name], mec="white", label=label)
+            if name in fixed:
+                mark_fixed_point(axes, fixed[name], colours[name])
         panels[0].set_ylabel("accuracy (%)")
         handles, labels = panels[0].get_legend_handles_labels()
         panels[0].figure.legend(handles, labels, loc="lower center", ncols=2)
@@ -713,14 +660,8 @@ def draw_policy(axes, benchmark, history, colour):
     likely = p > 1 / N_CELLS  # than in random search; the other dots would be tiny
     ms = np.array(history) @ benchmark.latency_ms  # (windows,)
     percent = 100 * (np.array(history) @ benchmark.accuracy)  # (windows,)
-    dots = axes.scatter(
-        benchmark.latency_ms[likely],
-        100 * benchmark.accuracy[likely],
-        AREA * p[likely],
-        color=colour,
-        alpha=0.7,
-        zorder=4,
-    )
+    place = (benchmark.latency_ms[likely], 100 * benchmark.accuracy[likely])
+    dots = axes.scatter(*place, AREA * p[likely], color=colour, alpha=0.7, zorder=4)
     (trail,) = axes.plot(ms, percent, color="black", lw=2, zorder=5)
     (mean,) = axes.plot(ms[-1], percent[-1], "X", color="black", mec="white", ms=18, zorder=5)
     return dots, trail, mean

@@ -173,6 +173,7 @@ TABLE_1 = (
     ),
 )
 COMPARED = {"mnasnet": mnasnet, "proposed": proposed}  # the rewards that the paper compares
+SLOPES = {mnasnet: mnasnet_slope, proposed: proposed_slope}
 PAIR = tuple(COMPARED)
 NEARLY = 0.001  # two rewards that differ by less are "nearly equal"
 
