@@ -64,22 +64,15 @@ def count_under(accuracy, latency_ms, target_ms, low=0.0, high=1.01):
 
 def stays_under_from(accuracy, latency_ms, target_ms):
     """After how many samples every window has a mean latency <= T; `samples` if never."""
-    samples = latency_ms.shape[1]
-    found = []
-    for means in window_means(latency_ms):  # (windows,) of one seed
-        missed = np.flatnonzero(means > target_ms)
-        found.append((missed[-1] + 1) * WINDOW if len(missed) else 0)
-    return np.minimum(found, samples)
+    missed = window_means(latency_ms) > target_ms  # (seeds, windows)
+    last = missed.shape[1] - missed[:, ::-1].argmax(axis=1)  # that missed, counted from 1
+    return np.minimum(WINDOW * last * missed.any(axis=1), latency_ms.shape[1])
 
 
 def first_window_under(accuracy, latency_ms, target_ms):
     """After how many samples the first window has a mean latency <= T; `samples` if none."""
-    samples = latency_ms.shape[1]
-    first = []
-    for means in window_means(latency_ms):  # (windows,) of one seed
-        met = np.flatnonzero(means <= target_ms)
-        first.append(met[0] * WINDOW if len(met) else samples)
-    return np.array(first)
+    met = window_means(latency_ms) <= target_ms  # (seeds, windows)
+    return np.where(met.any(axis=1), WINDOW * met.argmax(axis=1), latency_ms.shape[1])
 
 
 def accuracy_gain(accuracy, latency_ms, target_ms):
@@ -103,7 +96,7 @@ class Claim(NamedTuple):
     paper: dict | None = None  # {reward: the paper's number}, if it gives any
     rises: bool = False  # the paper says only that the measure is above 0
     censored: bool = False  # the measure can be "never"
-    comparison: str = ""  # what the paper says of the proposed reward, compared with MnasNet's ...
+    comparison: str = ""  # what the paper says of the proposed reward and MnasNet's ...
     size: str = ""  # ... and by how much; the difference in `paper` is that number
     sign: int = 1  # of (proposed - mnasnet), if what the paper says is so
 
@@ -217,7 +210,7 @@ def judge_sign(values):
 
 # --- The run as a whole -----------------------------------------------------------------------
 
-VALUES = {"fig6_50_60": 1, "fig6_60_70": 1, "fig7_stays_under": WINDOW}  # claim: its resolution
+VALUES = {"fig6_50_60": 1, "fig6_60_70": 1, "fig7_stays_under": WINDOW}  # their resolutions
 
 
 def whole_run(values, paper):
@@ -275,62 +268,38 @@ def evaluate_claims(points, target_ms):
 def result_of_reward(claim, name, measured, samples, comparable):
     """What the paper says of one reward, and what we measured, {reward: (seeds,)}."""
     values = measured[name]
-    never = (values == samples) & claim.censored  # (seeds,)
-    bounds = never.astype(int)
+    bounds = ((values == samples) & claim.censored).astype(int)  # 1: "this or more"
     paper = claim.paper.get(name) if claim.paper else None
+    judged = None, "no claim"
     if claim.rises:
         judged = judge_sign(values)
     elif paper is not None:
         judged = judge_value(paper, values, bounds, comparable)
-    else:
-        judged = None, "no claim"
-    return result(
-        claim,
-        f"{name}: {claim.what}",
-        kind="sign" if claim.rises else "value",
-        reward=name,
-        paper=paper,
-        judged=judged,
-        values=values,
-        bounds=bounds,
-        random=float(np.median(measured["random"])) if "random" in measured else None,
-    )
+    kind = "sign" if claim.rises else "value"
+    random = float(np.median(measured["random"])) if "random" in measured else None
+    text = f"{name}: {claim.what}"
+    return result(claim, text, kind, paper, judged, values, bounds, name, random)
 
 
 def results_of_comparison(claim, measured, samples, comparable):
     """The proposed reward against MnasNet's, paired by seed: the sign and, if any, the size.
 
     `bounds` says of each difference whether it is a bound: 1 at least, -1 at most, 0 neither."""
-    mnasnet = measured["mnasnet"]
-    proposed = measured["proposed"]
-    never = [(values == samples) & claim.censored for values in (mnasnet, proposed)]
-    either_stays = ~(never[0] & never[1])  # (seeds,)
-    differences = claim.sign * (proposed - mnasnet)[either_stays]
-    bounds = (never[0].astype(int) - never[1])[either_stays]
-    testable = either_stays.mean() >= 0.5
-
-    def compared(text, kind, paper, judged):
-        return result(
-            claim,
-            text,
-            kind=kind,
-            reward=None,
-            paper=paper,
-            judged=judged if testable else (None, "not testable"),
-            values=differences,
-            bounds=bounds,
-        )
-
-    says = f"proposed {claim.comparison}"
-    results = [compared(says, "sign", None, judge_sign(differences))]
+    never = {name: (measured[name] == samples) & claim.censored for name in PAIR}
+    either_stays = ~(never["mnasnet"] & never["proposed"])  # (seeds,)
+    differences = claim.sign * (measured["proposed"] - measured["mnasnet"])[either_stays]
+    bounds = (never["mnasnet"].astype(int) - never["proposed"])[either_stays]
+    found = [(f"proposed {claim.comparison}", "sign", None, judge_sign(differences))]
     if claim.size:
         paper = claim.sign * (claim.paper["proposed"] - claim.paper["mnasnet"])
         judged = judge_value(paper, differences, bounds, comparable)
-        results.append(compared(claim.size, "value", paper, judged))
-    return results
+        found.append((claim.size, "value", paper, judged))
+    if either_stays.mean() < 0.5:
+        found = [(*line[:3], (None, "not testable")) for line in found]
+    return [result(claim, *line, differences, bounds) for line in found]
 
 
-def result(claim, text, kind, reward, paper, judged, values, bounds, random=None):
+def result(claim, text, kind, paper, judged, values, bounds, reward=None, random=None):
     """One claim and our runs, as plain data for summary.json; `key` names it.
 
     id          of the claim, in CLAIMS
@@ -342,17 +311,15 @@ def result(claim, text, kind, reward, paper, judged, values, bounds, random=None
     n_censored  how many of the runs are bounds
     p           of the test in `verdict`
     random      the median of random search"""
-    median = smallest = largest = None
+    p, verdict = judged
+    smallest, median, largest = [None] * 3
     censoring = ""
     if len(values):
-        median = float(np.median(values))
-        smallest = float(np.min(values))
-        largest = float(np.max(values))
+        smallest, median, largest = np.quantile(values, [0, 0.5, 1]).tolist()
         if np.median(np.where(bounds > 0, np.inf, values)) > median:
             censoring = ">="
         elif np.median(np.where(bounds < 0, -np.inf, values)) < median:
             censoring = "<="
-    p, verdict = judged
     return dict(
         id=claim.id,
         text=text,
@@ -410,8 +377,9 @@ def compare_rewards(points, target_ms, best):
         for what in measures[first]:
             one, other = measures[first][what], measures[second][what]
             signs = (one > other).astype(int) - (other > one)
-            line = dict(first=first, second=second, what=what, ahead=int(np.sum(signs > 0)))
-            found.append(line | dict(of=int(np.sum(signs != 0)), p=sign_test_p(signs)))
+            ahead, of = int(np.sum(signs > 0)), int(np.sum(signs != 0))
+            who = dict(first=first, second=second, what=what)
+            found.append(who | dict(ahead=ahead, of=of, p=sign_test_p(signs)))
     return found
 
 

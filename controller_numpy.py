@@ -122,12 +122,7 @@ class Controller:
     def _split(self, z):
         """(..., 4H) -> the blocks of i, f, g and o, (..., H) each, as views."""
         H = self.H
-        return (
-            z[..., :H],
-            z[..., H : 2 * H],
-            z[..., 2 * H : 3 * H],
-            z[..., 3 * H :],
-        )
+        return z[..., :H], z[..., H : 2 * H], z[..., 2 * H : 3 * H], z[..., 3 * H :]
 
     # --- forward ------------------------------------------------------------------------------
 
@@ -287,13 +282,7 @@ class Reinforce:
     rewards: the comparison of two rewards is paired. baseline_decay=None: no baseline, b = 0."""
 
     def __init__(
-        self,
-        seeds,
-        hidden,
-        learning_rate,
-        entropy_weight,
-        baseline_decay,
-        dtype=np.float32,
+        self, seeds, hidden, learning_rate, entropy_weight, baseline_decay, dtype=np.float32
     ):
         self.rngs = [np.random.default_rng(seed) for seed in seeds]
         self.controller = Controller(self.rngs, hidden, dtype)
@@ -329,6 +318,4 @@ class Reinforce:
         gradient = self.controller.gradient(A, self.entropy_weight)
         self.adam.step(gradient)
         if decay is not None:
-            self.baseline = self.baseline + (1 - decay) * (
-                R - self.baseline
-            )  # decay b + (1 - decay) R
+            self.baseline = self.baseline + (1 - decay) * A  # decay b + (1 - decay) R

@@ -123,16 +123,7 @@ def forward(noise, Wx, Wh, b, Wo, bo, h_start=0.0, c_start=0.0):
         logits = h[t] @ Wo + bo
         p[t] = softmax(logits)
         a[t] = np.argmax(logits + noise[t])
-    return dict(
-        a=a,
-        i=i,
-        f=f,
-        g=g,
-        o=o,
-        c=c,
-        h=h,
-        p=p,
-    )
+    return dict(a=a, i=i, f=f, g=g, o=o, c=c, h=h, p=p)
 
 
 def teacher_forcing_noise(cell):
@@ -300,9 +291,12 @@ class Reinforce:
 
 # --- The lesson: the first three updates of a search ------------------------------------------
 
-# Larger steps than those of nas_search, so that each can be seen; entropy weight 0, to be simple.
+# Larger steps than in nas_search, so that each can be seen; entropy weight 0, to be simple.
 LESSON = dict(hidden=64, learning_rate=3e-3, entropy_weight=0.0, baseline_decay=0.9)
-JUDGED = {1: "better than usual: draw it more often", -1: "worse than usual: draw it less often"}
+JUDGED = {
+    1: "better than usual: draw it more often",
+    -1: "worse than usual: draw it less often",
+}
 
 
 def first_updates():
@@ -341,11 +335,7 @@ def first_updates():
             ("b", f"{b:.4f}", why_b),
             ("A", f"{A:+.4f}", f"R - b, {JUDGED.get(np.sign(A), 'nothing to learn from')}"),
             ("edge 0->1", in_columns(SHORT, "<8"), "the first of the six softmaxes"),
-            (
-                "p",
-                in_columns(p, "<8.4f"),
-                "softmax(logits), before the update",
-            ),
+            ("p", in_columns(p, "<8.4f"), "softmax(logits), before the update"),
             ("one-hot", in_columns(one_hot, "<8.0f"), "1 where the operation was sampled"),
             ("dlogits", in_columns(dlogits, "<+8.4f"), "A (p - one-hot); logits move against it"),
             ("P(cell)", f"{before:.3e}", "product of the six p[a] before the update,"),

@@ -84,10 +84,9 @@ class Problem:
         self.target_ms = target_ms
         self.under = benchmark.latency_ms <= target_ms
         columns = (benchmark.accuracy, benchmark.latency_ms)
-        self.reward_tables = {
-            name: reward_table(name, reward, *columns, target_ms)
-            for name, reward in rewards.items()
-        }
+        self.reward_tables = {}
+        for name, reward in rewards.items():
+            self.reward_tables[name] = reward_table(name, reward, *columns, target_ms)
 
     def spread(self, name):
         """The standard deviation of R over all cells, in units of that of MnasNet's reward."""
@@ -101,11 +100,7 @@ class Problem:
             return {}
         tables = np.stack(list(self.reward_tables.values()))
         p = np.stack([fixed_point_policy(table, entropy_weight) for table in tables])
-        expected = expectations(self, tables, p)  # (5, rewards)
-        return {
-            name: dict(zip(EXPECTED, expected[:, k].tolist(), strict=True))
-            for k, name in enumerate(self.reward_tables)
-        }
+        return named(self.reward_tables, expectations(self, tables, p).tolist())
 
     def __getstate__(self):
         """What a worker process is sent: all but the functions, for a lambda cannot be sent."""
@@ -153,11 +148,8 @@ class Runs:
 
     def points(self):
         """{reward or "random": (accuracy, latency_ms)}, each (seeds, samples)."""
-        table = self.problem.benchmark
-        return {
-            name: (table.accuracy[drawn], table.latency_ms[drawn])
-            for name, drawn in self.rows.items()
-        }
+        accuracy, ms = (self.problem.benchmark.accuracy, self.problem.benchmark.latency_ms)
+        return {name: (accuracy[drawn], ms[drawn]) for name, drawn in self.rows.items()}
 
     def median_seed(self):
         """The seed whose searches end nearest to the median of all: accuracy and latency of the
@@ -225,18 +217,10 @@ def run_searches(
         seconds += sum(took)
         if on_window:
             on_window(dict(zip(names, rows[:, :, start:end], strict=True)), end)
-    expected = np.stack(expected, axis=-1)  # (5, rewards, seeds, windows)
-    return Runs(
-        problem,
-        seeds,
-        rows=dict(zip(names, rows, strict=True)),
-        expected={
-            name: dict(zip(EXPECTED, expected[:, k], strict=True))
-            for k, name in enumerate(problem.reward_tables)
-        },
-        seconds=dict(zip(("search", "enumeration"), seconds.tolist(), strict=True)),
-        hyperparameters=dict(hyperparameters),
-    )
+    rows = dict(zip(names, rows, strict=True))
+    expected = named(problem.reward_tables, np.stack(expected, axis=-1))
+    seconds = dict(zip(("search", "enumeration"), seconds.tolist(), strict=True))
+    return Runs(problem, seeds, rows, expected, seconds, dict(hyperparameters))
 
 
 def checked_seeds(seeds, samples, workers):
@@ -268,10 +252,10 @@ def windows(problem, seeds, samples, hyperparameters):
     tables = np.stack(list(problem.reward_tables.values()))  # (rewards, 15625)
     tables = np.repeat(tables, len(seeds), axis=0)  # (runs, 15625)
     seed_of_run = list(seeds) * len(problem.reward_tables)
-    groups = [slice(k, k + LOCKSTEP) for k in range(0, len(tables), LOCKSTEP)]
-    searches = [
-        (Reinforce(seed_of_run[group], **hyperparameters), tables[group]) for group in groups
-    ]
+    searches = []
+    for k in range(0, len(tables), LOCKSTEP):
+        group = slice(k, k + LOCKSTEP)
+        searches.append((Reinforce(seed_of_run[group], **hyperparameters), tables[group]))
     for start in range(0, samples, WINDOW):
         size = min(WINDOW, samples - start)
         clock = [time.process_time()]
@@ -293,6 +277,14 @@ def expectations(problem, tables, p):
     columns = (benchmark.accuracy, benchmark.latency_ms, problem.under, tables, -log_p)
     # Sums, for the last digit of p @ accuracy depends on how many runs there are.
     return np.array([(p * column).sum(axis=1) for column in columns])
+
+
+def named(rewards, expected):
+    """{reward: {quantity: ...}} of what `expectations` returns, (5, rewards, ...)."""
+    quantities = [
+        dict(zip(EXPECTED, of_one, strict=True)) for of_one in zip(*expected, strict=True)
+    ]
+    return dict(zip(rewards, quantities, strict=True))
 
 
 def policies(problem, seed, ends, hyperparameters=HYPERPARAMETERS):
