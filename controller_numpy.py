@@ -1,43 +1,34 @@
 """The controller, vectorised over many searches: an LSTM that samples cells, and REINFORCE.
 
-This is `controller_plain.py` for N searches in lockstep, in NumPy; read that one first. One network
-is one cell: 6 operations, chosen one after the other, each from a softmax over 5. The LSTM sees the
-operation that it chose before (at first, a start token). R is given once per network, after the
-sixth choice; all six choices share it. After every network,
+This is `controller_plain.py` for N searches in lockstep, in NumPy; read that one first: equations,
+letters and sources are the same. The leading axis is the run. Many searches, of different rewards
+and seeds, advance together, each with its own weights, reward and random stream; no run sees
+another. To read the code as that of a single search, drop the letter N. After every network, Adam
+takes one step on
 
     loss = -(R - b) sum_t log p_t[a_t] - w sum_t E_t         E_t = -sum_k p_t[k] log p_t[k]
 
-is what Adam takes one step on. It does not measure progress: the reward does.
-
-The leading axis is the run. Many searches, of different rewards and seeds, advance together, each
-with its own weights, reward and random stream; no run sees another. To read the code as that of a
-single search, drop the letter N.
+which does not measure progress: the reward does.
 
     letter   meaning                                          shape            here
     N        runs in lockstep                                                  16
-    S        steps = edges of a cell                                           6
-    K        operations to choose from                                         5
-    V        tokens: the operations and the start token                        6
+    S, K, V  steps; operations; operations and start token                     6, 5, 6
     H        hidden units of the LSTM                                          64
     x        after step t, what the next one reads:           (N, S+1, V+H+1)
              [one-hot a_t, h_t, 1]; x[:, -1] at the start
     W        weights and, in the last row, bias               (N, V+H+1, 4H)
     z        x W: four blocks of H columns, for i, f, g, o    (N, S, 4H)
-    i f o    input, forget and output gate, 0..1              (N, S, H) each
-    g        candidate for the cell state, -1..1              (N, S, H)
-    c        cell state after step t; c[:, -1] at the start   (N, S+1, H)
-    h        hidden state likewise; kept in x, next to the 1  (N, S+1, H)
+    i f g o  gates and candidate                              (N, S, H) each
+    c, h     states after step t; [:, -1] at the start        (N, S+1, H) each
+             (h is kept in x, next to the 1)
     Wo       weights and bias from h to the logits            (N, H+1, K)
-    p        probability of each operation                    (N, S, K)
-    a        chosen operations, one cell per run              (N, S)
-    R, b     reward and its baseline                          (N,)
-    A        R - b, the advantage                             (N,)
+    p, a     probabilities; chosen operations                 (N, S, K), (N, S)
+    R, b, A  reward, its baseline, advantage R - b            (N,) each
     E, w     entropy of each step, and its weight             (N, S), ()
     P        parameters of a run, W and Wo in one row         (6 + 64 + 1) 256 + 65 * 5 = 18,501
     dQ       gradient of the loss with respect to Q           as Q
 
-LSTM: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. REINFORCE:
-Williams 1992. Adam: Kingma and Ba 2015. Left out: layers, attention, batches, PPO."""
+Left out: layers, attention, batches, PPO."""
 
 import numpy as np
 
@@ -55,8 +46,7 @@ class Controller:
 
     def __init__(self, rngs, hidden=64, dtype=np.float32):
         H = hidden
-        self.N = len(rngs)
-        self.H = H
+        self.N, self.H = len(rngs), H
         P = (V + H + 1) * 4 * H + (H + 1) * K
         self.theta = np.empty((self.N, P), dtype)
         self.grad = np.zeros_like(self.theta)
@@ -88,9 +78,7 @@ class Controller:
 
     def _make_buffers(self):
         """Arrays that every network is computed in; kept for speed. Skip this at first reading."""
-        N = self.N
-        H = self.H
-        dtype = self.theta.dtype
+        N, H, dtype = self.N, self.H, self.theta.dtype
 
         def zeros(steps, width):
             """(N, steps, width), in memory step by step: each step (N, width) is contiguous."""
@@ -309,8 +297,7 @@ class Reinforce:
         """One REINFORCE update from the rewards R (N,) of the cells just sampled.
 
         b is a moving average of the rewards before R. It must not contain R itself: the gradient
-        would be biased. Before the first reward there is none: then b = R, A = 0, and
-        only the entropy bonus acts."""
+        would be biased. Before the first reward, b = R and A = 0: only the entropy bonus acts."""
         decay = self.baseline_decay
         if self.baseline is None:
             self.baseline = np.zeros_like(R) if decay is None else R

@@ -72,18 +72,13 @@ def start_weights(rng, H):
 
 
 def from_vector(theta, H):
-    """The dict of weights that controller_numpy keeps as one vector theta (P,); for the tests, too.
+    """The dict of weights that controller_numpy keeps as one vector theta (P,).
 
-    theta holds Wx, Wh, b, Wo and bo in this order, each row by row. `to_vector` goes back."""
+    theta holds Wx, Wh, b, Wo and bo in this order, each row by row."""
     shapes = dict(Wx=(V, 4 * H), Wh=(H, 4 * H), b=(4 * H,), Wo=(H, K), bo=(K,))
     ends = np.cumsum([np.prod(shape) for shape in shapes.values()])
     parts = np.split(np.array(theta, float), ends[:-1])
     return {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts, strict=True)}
-
-
-def to_vector(weights):
-    """A dict of Wx, Wh, b, Wo and bo as one vector (P,): what `from_vector` undoes."""
-    return np.concatenate([weight.ravel() for weight in weights.values()])
 
 
 # --- Forward ----------------------------------------------------------------------------------

@@ -6,16 +6,10 @@
     animate(path, problem, seed, ...)        search.gif: the policies move over the landscape
     read_runs(folder)                        the Runs in a folder of results
 
-A reward has one colour everywhere, one of your own as well; random search is grey, and verdicts
-have colours that belong to no reward. Pictures are 16:9 (wider or taller with three rewards or
-more), and no text is smaller than 1/40 of their height, so that the back row can read them.
-Accuracy is plotted in percent.
-
-    runs      nas_search.Runs
-    results   what claims.evaluate_claims says of them: a list of dicts
-    rewards   {name: function(accuracy (n,), latency_ms (n,), target_ms) -> R (n,)}
-    colours   {reward or "random": its colour}
-    ms        latencies in ms, of a curve or of cells
+`runs` are nas_search.Runs, `results` what claims.evaluate_claims says of them, `rewards` is {name:
+function}. A reward has one colour everywhere, one of your own as well; random search is grey.
+Pictures are 16:9 (wider or taller with three rewards or more), and no text is smaller than 1/40 of
+their height, so that the back row can read them. Accuracy is plotted in percent, latency in ms.
 
 Left out: pyplot. `Figure` needs no display, and starts faster. docs/drawings.py has the pictures
 that need no run, docs/sliders.py a window with sliders."""
@@ -252,6 +246,7 @@ def fig6(path, runs, results):
     colours = palette(problem.reward_tables)
     counts, ms_edges, percent_edges = count_networks(runs)
     most = max(table.max() for table in counts.values())
+    bottom = ms_edges[0]
     boxes = paper_boxes(results)
     title = f"Fig. 6: samples per run, mean of {len(runs.seeds)}; below the boxes: samples under T"
     title += f"\non {source(runs)}"
@@ -261,10 +256,13 @@ def fig6(path, runs, results):
         for axes, (name, table) in zip(panels, counts.items(), strict=True):
             draw_counts(axes, table, most, ms_edges, percent_edges)
             for low, (paper, ours) in boxes.get(name, {}).items():
-                outline_bins(axes, low, ms_edges[0], problem.target_ms, colours[name])
+                x = (low, low, low + 10, low + 10, low)
+                y = (bottom, problem.target_ms, problem.target_ms, bottom, bottom)
+                axes.plot(x, y, color=colours[name], lw=4, clip_on=False, zorder=3)
                 write_below(axes, low + 5, paper, ours, colours[name])
             axes.set_title(title_of(name), color=colours[name])
-            axes.set_xticks(percent_edges[:-1] + 5, percent_labels(percent_edges))
+            bins = [f"{low}-{low + 10}" for low in percent_edges[1:-1]]
+            axes.set_xticks(percent_edges[:-1] + 5, [f"<{percent_edges[1]}", *bins])
             axes.tick_params(length=0)
             axes.axhline(problem.target_ms, **DASHED)
         panels[0].set_yticks(centres(ms_edges), ms_labels(ms_edges))
@@ -318,14 +316,6 @@ def draw_counts(axes, table, most, ms_edges, percent_edges):
         axes.text(percent[k], ms[i], count, color=ink, ha="center", va="center")
 
 
-def outline_bins(axes, low, bottom, target_ms, colour):
-    """Outline accuracies from `low` to low + 10, from the lowest row up to T."""
-    right = low + 10
-    x = (low, low, right, right, low)
-    y = (bottom, target_ms, target_ms, bottom, bottom)
-    axes.plot(x, y, color=colour, lw=4, clip_on=False, zorder=3)
-
-
 def write_below(axes, x, paper, ours, colour, ha="center"):
     """Two numbers below the bins at x."""
     below = axes.get_xaxis_transform()
@@ -341,10 +331,6 @@ def ms_labels(edges):
     """16 for 16.00 to 16.99; 16-17 where a bin holds two."""
     pairs = zip(edges[:-1].astype(int), edges[1:].astype(int) - 1, strict=True)
     return [f"{low}-{high}" if high > low else str(low) for low, high in pairs]
-
-
-def percent_labels(edges):
-    return [f"<{edges[1]}", *(f"{low}-{low + 10}" for low in edges[1:-1])]
 
 
 # --- Fig. 7: as the search goes on ------------------------------------------------------------

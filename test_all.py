@@ -117,6 +117,11 @@ def cases(text):
     return [tuple(map(str.strip, line.split(" | "))) for line in text.strip().split("\n")]
 
 
+def to_vector(weights):
+    """A dict of Wx, Wh, b, Wo and bo as one vector (P,): what `plain.from_vector` undoes."""
+    return np.concatenate([weight.ravel() for weight in weights.values()])
+
+
 def public(name):
     """The path of a public table; where it is not, the test is skipped."""
     if not (TABLES / name).exists():
@@ -478,7 +483,7 @@ def test_plain_updates_equal_central_differences(decay, advantages):
     )
     for R, A in zip(rewards, advantages, strict=True):
         cell = search.sample()
-        theta = plain.to_vector(search.weights)
+        theta = to_vector(search.weights)
         search.learn(R)
 
         def loss_at(theta, A=A, cell=cell):
@@ -492,16 +497,16 @@ def test_plain_updates_equal_central_differences(decay, advantages):
 def test_a_batch_of_networks_per_update():
     """Catches a gradient_of that already moves the weights, and a step that uses another one."""
     search = plain.Reinforce(0, **SETTINGS)
-    theta = plain.to_vector(search.weights)
+    theta = to_vector(search.weights)
     gradients = []
     for R in (0.5, 0.9, 0.1):
         search.sample()
         gradients.append(search.gradient_of(R))
-    assert np.array_equal(plain.to_vector(search.weights), theta)
+    assert np.array_equal(to_vector(search.weights), theta)
     mean = {name: np.mean([g[name] for g in gradients], axis=0) for name in gradients[0]}
     search.step(mean)
     moved, _, _ = plain.adam(theta, flat(mean), 0.0, 0.0, 1, SETTINGS["learning_rate"])
-    assert plain.to_vector(search.weights) == pytest.approx(moved, abs=1e-12)
+    assert to_vector(search.weights) == pytest.approx(moved, abs=1e-12)
 
 
 def test_adam_by_hand():
@@ -639,7 +644,7 @@ def test_both_controllers_draw_the_same_networks(decay):
     for run, seed in enumerate(seeds):
         board = plain.Reinforce(seed, **options)
         assert rows[run].tolist() == board.search(table[run], 300)
-        theta = plain.to_vector(board.weights)
+        theta = to_vector(board.weights)
         assert fast.controller.theta[run] == pytest.approx(theta, abs=1e-9)
 
 
@@ -660,7 +665,7 @@ def test_start_of_training():
     assert not controller.c[:, -1].any()
     for seed, theta in enumerate(controller.theta):
         rng = np.random.default_rng(seed)
-        board = plain.to_vector(plain.start_weights(rng, 16))
+        board = to_vector(plain.start_weights(rng, 16))
         assert np.array_equal(theta, board.astype(np.float32))
     assert not np.array_equal(controller.theta[0], controller.theta[1])
     assert Controller(rngs).H == 64
