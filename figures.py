@@ -3,7 +3,6 @@
     python figures.py --from results         all pictures of a run again, without a search
 
     write_figures(folder, runs, results)     fig2, fig3, fig6, fig7, best, claims, landscape.png
-    animate(path, problem, seed, ...)        search.gif: the policies move over the landscape
     read_runs(folder)                        the Runs in a folder of results
 
 `runs` are nas_search.Runs, `results` what claims.evaluate_claims says of them, `rewards` is {name:
@@ -12,7 +11,7 @@ Pictures are 16:9 (wider or taller with three rewards or more), and no text is s
 their height, so that the back row can read them. Accuracy is plotted in percent, latency in ms.
 
 Left out: pyplot. `Figure` needs no display, and starts faster. docs/drawings.py has the pictures
-that need no run, docs/sliders.py a window with sliders."""
+that need no run, docs/film.py the animation, docs/sliders.py a window with sliders."""
 
 import contextlib
 import csv
@@ -34,8 +33,8 @@ import nas_benchmark
 from claims import CLAIMS, evaluate_claims, range_95, window_means
 from command_line import UserError, as_user_error, atomic_output
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
-from nas_reward import PAIR, REWARDS, SAMPLES, SLOPES, T_MS, WINDOW, reward_table
-from nas_search import HYPERPARAMETERS, Problem, Runs, policies, words_of
+from nas_reward import PAIR, REWARDS, SLOPES, T_MS, WINDOW, reward_table
+from nas_search import HYPERPARAMETERS, Problem, Runs, words_of
 
 SIZE = (16, 9)  # inches, each 72 pt: 18 pt are 1/36 of the height
 STYLE = {
@@ -485,7 +484,6 @@ def draw_claim(axes, y, e, colour):
 
 # --- The landscape ----------------------------------------------------------------------------
 
-AREA = 12_000  # in square points, of a dot whose cell has probability 1
 HIDDEN_SHARE = 0.25  # this share of cells, the least accurate, lies below the pictures
 
 
@@ -598,59 +596,6 @@ def landscape(path, runs):
         panels[0].set_ylabel("accuracy (%)")
         handles, labels = panels[0].get_legend_handles_labels()
         panels[0].figure.legend(handles, labels, loc="lower center", ncols=2)
-
-
-FIRST_FRAMES = (0, 25, 50, 100, 175)  # samples; from then on, a frame per window
-WHAT_MOVES = "dots: cells more probable than 1/15,625 (area: probability); cross: the mean"
-
-
-def animate(path, problem, seed=0, samples=SAMPLES, hyperparameters=HYPERPARAMETERS):
-    """A GIF of the exact policies of one search per reward: a frame per window of 250 samples, and
-    some more in the first.
-
-    A dot is a cell that is more probable than in random search, and its area is its probability;
-    the cross is the policy's mean."""
-    from matplotlib.animation import PillowWriter  # here, for it is slow to import
-
-    writer = PillowWriter(fps=3)
-    colours = palette(problem.reward_tables)
-    levels = levels_of(problem)
-    history = {name: [] for name in problem.reward_tables}
-    with (
-        canvas("", columns=len(problem.reward_tables), margins=dict(bottom=0.19)) as [panels],
-        writer.saving(panels[0].figure, path, dpi=60),
-    ):
-        for axes, name in zip(panels, problem.reward_tables, strict=True):
-            draw_landscape(axes, problem, levels, name, colours[name])
-        panels[0].set_ylabel("accuracy (%)")
-        panels[0].figure.supxlabel(WHAT_MOVES, y=0.03, fontsize=18)
-        ends = sorted({*FIRST_FRAMES, *range(WINDOW, samples, WINDOW), samples})
-        ends = [end for end in ends if end <= samples]
-        frames = policies(problem, seed, ends, hyperparameters)
-        for drawn, p in zip(ends, frames, strict=True):
-            title = f"The policies after {drawn:,} samples, on {problem.benchmark.name}"
-            panels[0].figure.suptitle(title, y=0.97)
-            artists = []
-            for axes, name in zip(panels, problem.reward_tables, strict=True):
-                history[name].append(p[name])
-                artists += draw_policy(axes, problem.benchmark, history[name], colours[name])
-            for _ in range(5 if drawn == samples else 1):  # a pause at the end
-                writer.grab_frame()
-            for artist in artists:
-                artist.remove()
-
-
-def draw_policy(axes, benchmark, history, colour):
-    """The last policy of `history` (windows, 15625) as dots, and the means of all; the artists."""
-    p = history[-1]
-    likely = p > 1 / N_CELLS  # than in random search; the other dots would be tiny
-    ms = np.array(history) @ benchmark.latency_ms  # (windows,)
-    percent = 100 * (np.array(history) @ benchmark.accuracy)  # (windows,)
-    place = (benchmark.latency_ms[likely], 100 * benchmark.accuracy[likely])
-    dots = axes.scatter(*place, AREA * p[likely], color=colour, alpha=0.7, zorder=4)
-    (trail,) = axes.plot(ms, percent, color="black", lw=2, zorder=5)
-    (mean,) = axes.plot(ms[-1], percent[-1], "X", color="black", mec="white", ms=18, zorder=5)
-    return dots, trail, mean
 
 
 # --- The pictures of a run again --------------------------------------------------------------

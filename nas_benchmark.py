@@ -141,12 +141,8 @@ class Benchmark:
 
     def __str__(self):
         """The provenance, in lines of at most 100 columns; the hashes stay in the file."""
-        lines = [
-            textwrap.fill(f"  {key:8} {value}", 100, subsequent_indent=" " * 11)
-            for key, value in self.provenance.items()
-            if key != "sha256"
-        ]
-        return "\n".join(lines)
+        facts = [f"  {key:8} {value}" for key, value in self.provenance.items() if key != "sha256"]
+        return "\n".join(textwrap.fill(fact, 100, subsequent_indent=" " * 11) for fact in facts)
 
 
 def checked_column(key, values):
@@ -229,11 +225,8 @@ def load(path=None):
 
 def save(benchmark, path):
     """Write `benchmark` to `path` as one pickle of plain data, whole or not at all."""
-    content = dict(
-        accuracy=benchmark.accuracy.tolist(),
-        latency_ms=benchmark.latency_ms.tolist(),
-        provenance=benchmark.provenance,
-    )
+    columns = dict(accuracy=benchmark.accuracy.tolist(), latency_ms=benchmark.latency_ms.tolist())
+    content = columns | dict(provenance=benchmark.provenance)
     Benchmark(**content)  # ValueError if it was changed for the worse
     with atomic_output(Path(path).parent) as folder:
         (folder / Path(path).name).write_bytes(pickle.dumps(content, protocol=4))

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from claims import found_after, window_means
+from claims import found_after
 from command_line import UserError, leave_signals_to_the_parent
 from controller_numpy import K, Reinforce, S, log_softmax
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
@@ -150,17 +150,6 @@ class Runs:
         """{reward or "random": (accuracy, latency_ms)}, each (seeds, samples)."""
         accuracy, ms = (self.problem.benchmark.accuracy, self.problem.benchmark.latency_ms)
         return {name: (accuracy[drawn], ms[drawn]) for name, drawn in self.rows.items()}
-
-    def median_seed(self):
-        """The seed whose searches end nearest to the median of all: accuracy and latency of the
-        last window, each divided by its standard deviation over the seeds."""
-        ends = []
-        for accuracy, latency_ms in self.points().values():
-            ends += [window_means(accuracy)[:, -1], window_means(latency_ms)[:, -1]]
-        ends = np.array(ends[:-2])  # random search has no policy; (2 rewards, seeds)
-        scale = np.maximum(ends.std(axis=1, keepdims=True), 1e-12)
-        away = (ends - np.median(ends, axis=1, keepdims=True)) / scale
-        return self.seeds[int(np.argmin((away**2).sum(axis=0)))]
 
     def best_found(self):
         """Per reward, and for random search: how soon each search finds the best cell under T.

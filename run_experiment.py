@@ -23,6 +23,7 @@ import json
 import platform
 import sys
 import time
+from pathlib import Path
 
 import command_line  # first: is Python new enough?  # isort: skip
 import numpy as np
@@ -95,9 +96,10 @@ def draw(out, runs, results, animate):
         with atomic_output(out) as folder:
             figures.write_figures(folder, runs, results)
             if animate:
-                samples = runs.rows["random"].shape[1]
-                search = (runs.median_seed(), samples, runs.hyperparameters)
-                figures.animate(folder / "search.gif", runs.problem, *search)
+                sys.path.append(str(Path(__file__).parent / "docs"))
+                import film
+
+                film.animate(folder / "search.gif", runs)
     except Exception as error:
         way_on = f"the results are in {out}/; python figures.py --from {out} draws them"
         raise OSError(f"{type(error).__name__}: {error}; {way_on}") from error
