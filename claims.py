@@ -28,8 +28,7 @@ most T. One that never does is *censored*: we know only that it would take longe
 `samples`; a difference that involves it is a bound, printed with ">=" or "<="; two such searches
 have no difference at all.
 
-Points are {reward: (accuracy, latency_ms)}, each (seeds, samples), with accuracy in 0..1. Left
-out: a correction for testing many lines, because each claim is read on its own."""
+Points are {reward: (accuracy, latency_ms)}, each (seeds, samples), with accuracy in 0..1."""
 
 import itertools
 import math
@@ -342,14 +341,6 @@ def result(claim, text, kind, paper, judged, values, bounds, reward=None, random
 def key(result):
     """A result's name in tables: fig6_50_60.mnasnet; fig6_50_60.sign and .value for comparisons."""
     return f"{result['id']}.{result['reward'] or result['kind']}"
-
-
-def range_95(values):
-    """The 2.5 % and the 97.5 % quantile of single runs, values (n,)."""
-    return np.quantile(values, [0.025, 0.975]).tolist()
-
-
-# --- Any two rewards --------------------------------------------------------------------------
 
 
 def found_after(accuracy, latency_ms, target_ms, best):

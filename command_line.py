@@ -1,11 +1,4 @@
-"""What all commands share: errors in one line, progress, files written whole or not at all.
-
-run(command, argv)                     the exit code; one line on stderr for whatever goes wrong
-progress(done, total, seconds)         a bar on stderr, cleared by clear_progress()
-tracked(todo)                          the items of a list, with that bar
-as_user_error(path, kind, advice)      with: whatever a damaged file raises becomes one line
-atomic_output(folder)                  with: files appear in `folder` together, at the end
-leave_signals_to_the_parent()          what a worker process does first"""
+"""What all commands share: errors in one line, progress, files written whole or not at all."""
 
 import sys
 
@@ -28,7 +21,6 @@ from pathlib import Path
 STOPS = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")]
 UNFINISHED = ".unfinished-"  # begins the name of a folder that a run is writing to
 A_DAY = 86_400  # seconds
-
 
 if os.environ.get("MPLBACKEND", "").startswith("module:"):
     del os.environ["MPLBACKEND"]  # of a notebook whose Python is another one
@@ -236,10 +228,8 @@ def atomic_output(folder):
         for old in folder.glob(f"{UNFINISHED}*"):  # left by kill -9
             if time.time() - old.stat().st_mtime > A_DAY:
                 shutil.rmtree(old, ignore_errors=True)
-        unfinished = tempfile.TemporaryDirectory(
-            prefix=UNFINISHED, dir=folder, ignore_cleanup_errors=True
-        )
-        with unfinished as name:
+        place = dict(prefix=UNFINISHED, dir=folder, ignore_cleanup_errors=True)
+        with tempfile.TemporaryDirectory(**place) as name:
             temporary = folder / Path(name).name  # relative, if `folder` is: for messages
             yield temporary
             files = sorted(temporary.iterdir())

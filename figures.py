@@ -30,7 +30,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 import nas_benchmark
-from claims import CLAIMS, evaluate_claims, range_95, window_means
+from claims import CLAIMS, evaluate_claims, window_means
 from command_line import UserError, as_user_error, atomic_output
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
 from nas_reward import PAIR, REWARDS, SLOPES, T_MS, WINDOW, reward_table
@@ -132,16 +132,6 @@ def mark_target_upright(axes, target_ms, at=0.96):
     axes.annotate(f" T = {target_ms:.4g} ms", (target_ms, at), xycoords=where, **style)
 
 
-def label_ends(axes, x, ends, colours):
-    """Write each name beside the end of its line, ends {name: y}; moved apart if they collide."""
-    gap = 0.06 * np.ptp(axes.get_ylim())
-    y = -np.inf
-    for name in sorted(ends, key=ends.get):
-        y = max(ends[name], y + gap)
-        style = dict(color=colours[name], va="center", annotation_clip=False)
-        axes.annotate(f" {title_of(name)}", (x, y), **style)
-
-
 # --- Figs 2 and 3: the rewards against latency ------------------------------------------------
 
 CURVE_ACCURACY = 0.5  # of Figs 2 and 3
@@ -162,13 +152,6 @@ def along(reward, accuracy, ms, target_ms):
         return np.full(ms.shape, np.nan)
 
 
-def slope(reward, accuracy, ms, target_ms):
-    """dR/dLAT per ms along a curve (n,): the formula, or differences if we have none."""
-    if reward in SLOPES:
-        return SLOPES[reward](accuracy, ms, target_ms)
-    return np.gradient(along(reward, accuracy, ms, target_ms), ms)
-
-
 def fig2(path, rewards, target_ms=T_MS):
     """Fig. 2: a panel per reward, with f and its derivative f' against latency."""
     colours = palette(rewards)
@@ -182,7 +165,9 @@ def fig2(path, rewards, target_ms=T_MS):
         for axes, right, name in zip(panels, right_axes, rewards, strict=True):
             reward = rewards[name]
             f = along(reward, accuracy, ms, target_ms)
-            df = slope(reward, accuracy, ms, target_ms)
+            df = np.gradient(f, ms)
+            if reward in SLOPES:
+                df = SLOPES[reward](accuracy, ms, target_ms)
             axes.plot(ms, f, color=colours[name])
             right.plot(ms, df, ":", color=colours[name])
             right.sharey(right_axes[0])
@@ -226,7 +211,12 @@ def fig3(path, rewards, target_ms=T_MS):
             if np.isfinite(R[-1]):
                 ends[name] = R[-1]
         axes.set(xlabel="latency (ms)", ylabel="reward", xlim=(0, ms[-1]))
-        label_ends(axes, ms[-1], ends, colours)
+        apart = 0.06 * np.ptp(axes.get_ylim())
+        y = -np.inf
+        for name in sorted(ends, key=ends.get):  # each name at the end of its line
+            y = max(ends[name], y + apart)
+            style = dict(color=colours[name], va="center", annotation_clip=False)
+            axes.annotate(f" {title_of(name)}", (ms[-1], y), **style)
         mark_target_upright(axes, target_ms)
 
 
@@ -332,13 +322,14 @@ def ms_labels(edges):
     return [f"{low}-{high}" if high > low else str(low) for low, high in pairs]
 
 
-# --- Fig. 7: as the search goes on ------------------------------------------------------------
+# --- Fig. 7, and the best cell so far: as the search goes on ----------------------------------
 
 
 def fig7(path, runs, results):
     """Fig. 7: mean accuracy and latency of each window of 250 networks.
 
-    A window is plotted as a step from its first sample to its last."""
+    A window is plotted as a step from its first sample to its last; a triangle on the line of T is
+    where the paper says that a reward's mean stays under it."""
     problem = runs.problem
     colours = palette(problem.reward_tables)
     seeds, samples = runs.rows["random"].shape
@@ -351,7 +342,11 @@ def fig7(path, runs, results):
             draw_windows(left, edges, 100 * window_means(accuracy), colours[name], name)
             draw_windows(right, edges, window_means(latency_ms), colours[name], name)
         right.axhline(problem.target_ms, **DASHED)
-        mark_settling(right, results, problem.target_ms, colours)
+        for e in results:
+            if e["reward"] in PAIR and e["id"] == "fig7_stays_under":
+                label = f"the paper: {e['reward']} stays under T from {e['paper']:,}"
+                style = dict(ms=18, color=colours[e["reward"]], mec="black")
+                right.plot(e["paper"], problem.target_ms, "v", label=label, **style)
         left.set_title("mean accuracy (%)")
         right.set_title(f"mean latency (ms), dashed: T = {problem.target_ms:.4g} ms")
         for axes in (left, right):
@@ -369,18 +364,6 @@ def draw_windows(axes, edges, means, colour, name):
     low, median, high = np.quantile(means, [0.1, 0.5, 0.9], axis=0)  # (windows,) each
     axes.stairs(high, edges, baseline=low, fill=True, color=colour, alpha=0.2)
     axes.stairs(median, edges, baseline=None, color=colour, lw=3.5, label=title_of(name))
-
-
-def mark_settling(axes, results, target_ms, colours):
-    """A triangle on the line of T where the paper says that a reward's mean stays under it."""
-    for e in results:
-        if e["reward"] in PAIR and e["id"] == "fig7_stays_under":
-            label = f"the paper: {e['reward']} stays under T from {e['paper']:,}"
-            style = dict(ms=18, color=colours[e["reward"]], mec="black")
-            axes.plot(e["paper"], target_ms, "v", label=label, **style)
-
-
-# --- The best cell so far ---------------------------------------------------------------------
 
 
 def best(path, runs):
@@ -467,7 +450,7 @@ def draw_claim(axes, y, e, colour):
         axes.plot(x, np.full(np.size(x), y), **dict(color=colour) | MARKS[mark])
 
     if e["median"] is not None:
-        draw("95% of ours", range_95(e["per_seed"]))
+        draw("95% of ours", np.quantile(e["per_seed"], [0.025, 0.975]))
         each = np.full(len(e["per_seed"]), y)
         axes.plot(e["per_seed"], each, "|", color=colour, ms=14, mew=1)
         draw(MEDIANS[e["censoring"]], e["median"])
@@ -529,7 +512,12 @@ def draw_landscape(axes, problem, levels, name, colour, best_cell=True):
     if best_cell:
         best = problem.reward_tables[name].max()
         axes.contour(ms, percent, R, [best], colors=colour, linewidths=4.5)
-        mark_optimum(axes, problem, name, colour)
+        row = np.argmax(problem.reward_tables[name])
+        place = (problem.benchmark.latency_ms[row], 100 * problem.benchmark.accuracy[row])
+        style = dict(ms=32, color=colour, mec="black", mew=1.5, zorder=4)
+        axes.plot(
+            *place, "*", label="cell of highest reward; thick curve: the same reward", **style
+        )
     beside = dict(xytext=(8, 0), textcoords="offset points", va="center")
     for level in levels:
         if R[0, 0] < level < R[-1, 0]:  # write it where its line begins
@@ -556,14 +544,6 @@ def levels_of(problem):
     seen = problem.benchmark.accuracy >= least_accuracy(problem.benchmark)
     R = [table[seen] for table in problem.reward_tables.values()]
     return MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(np.min(R), np.max(R))
-
-
-def mark_optimum(axes, problem, name, colour):
-    """A star on the reward's best cell of all."""
-    row = np.argmax(problem.reward_tables[name])
-    place = (problem.benchmark.latency_ms[row], 100 * problem.benchmark.accuracy[row])
-    style = dict(ms=32, color=colour, mec="black", mew=1.5, zorder=4)
-    axes.plot(*place, "*", label="cell of highest reward; thick curve: the same reward", **style)
 
 
 def mark_fixed_point(axes, end, colour):
@@ -596,9 +576,6 @@ def landscape(path, runs):
         panels[0].set_ylabel("accuracy (%)")
         handles, labels = panels[0].get_legend_handles_labels()
         panels[0].figure.legend(handles, labels, loc="lower center", ncols=2)
-
-
-# --- The pictures of a run again --------------------------------------------------------------
 
 
 def read_runs(folder):

@@ -64,7 +64,7 @@ def mnasnet(accuracy, latency_ms, target_ms=T_MS, alpha=ALPHA, beta=BETA):
     accuracy = as_fractions(accuracy)
     latency_ms = as_milliseconds(latency_ms)
     target_ms = as_target(target_ms)
-    w = exponent(latency_ms, target_ms, alpha, beta)
+    w = np.where(latency_ms <= target_ms, alpha, beta)
     return accuracy * (latency_ms / target_ms) ** w
 
 
@@ -72,13 +72,8 @@ def mnasnet_slope(accuracy, latency_ms, target_ms=T_MS, alpha=ALPHA, beta=BETA):
     """dR/dLAT = w R / LAT, per ms: steep for fast networks, ever flatter as LAT grows (Fig. 2)."""
     R = mnasnet(accuracy, latency_ms, target_ms, alpha, beta)
     latency_ms = as_milliseconds(latency_ms)
-    w = exponent(latency_ms, target_ms, alpha, beta)
+    w = np.where(latency_ms <= target_ms, alpha, beta)
     return w * R / latency_ms
-
-
-def exponent(latency_ms, target_ms, alpha, beta):
-    """w of Eq. 3: (...) -> (...)."""
-    return np.where(latency_ms <= target_ms, alpha, beta)
 
 
 # --- Eq. 4-5: the paper's reward --------------------------------------------------------------

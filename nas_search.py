@@ -148,8 +148,8 @@ class Runs:
 
     def points(self):
         """{reward or "random": (accuracy, latency_ms)}, each (seeds, samples)."""
-        accuracy, ms = (self.problem.benchmark.accuracy, self.problem.benchmark.latency_ms)
-        return {name: (accuracy[drawn], ms[drawn]) for name, drawn in self.rows.items()}
+        table = self.problem.benchmark
+        return {name: (table.accuracy[r], table.latency_ms[r]) for name, r in self.rows.items()}
 
     def best_found(self):
         """Per reward, and for random search: how soon each search finds the best cell under T.

@@ -52,7 +52,10 @@ def experiment(argv):
         films = ["search.gif"] if args.animate else []
         check_replaceable(args.out, [*RESULTS, *PICTURES, *films])
     print_benchmark(problem)
-    print_rewards()
+    heading(f"Table 1: rewards as printed in the paper, and by the formula (T = {T_MS:g} ms)")
+    print(nas_reward.table_1_report())
+    heading(f"Two comparisons in the paper's text (T = {T_MS:g} ms)")
+    print(nas_reward.comparisons_report())
     print_optima(problem, args.entropy_weight)
 
     wall_s = {}
@@ -65,7 +68,9 @@ def experiment(argv):
 
     results = claims.evaluate_claims(runs.points(), problem.target_ms)
     with timed(wall_s, "files"), atomic_output(args.out) as folder:
-        write_table_1(folder / "table1.csv", nas_reward.table_1())
+        table_1 = nas_reward.table_1()
+        lines = [table_1[0].keys(), *(e.values() for e in table_1)]
+        write_text(folder / "table1.csv", "".join(",".join(map(str, e)) + "\n" for e in lines))
         write_samples(folder / "samples.csv.gz", runs)
         write_summary(folder / "summary.json", args, runs, results, wall_s)
     print_claims(results, args.seeds)
@@ -81,9 +86,8 @@ def experiment(argv):
 def compared(runs):
     """What `compare_rewards` says of the runs; [] if no cell is under T."""
     best = runs.problem.optima()["best_under_T"]
-    if best is None:
-        return []
-    return claims.compare_rewards(runs.points(), runs.problem.target_ms, best["accuracy"])
+    columns = (runs.points(), runs.problem.target_ms)
+    return claims.compare_rewards(*columns, best["accuracy"]) if best else []
 
 
 def draw(out, runs, results, animate):
@@ -228,13 +232,6 @@ def print_benchmark(problem):
     print(f"  target    T = {problem.target_ms:g} ms: {share} (latency at most T)")
 
 
-def print_rewards():
-    heading(f"Table 1: rewards as printed in the paper, and by the formula (T = {T_MS:g} ms)")
-    print(nas_reward.table_1_report())
-    heading(f"Two comparisons in the paper's text (T = {T_MS:g} ms)")
-    print(nas_reward.comparisons_report())
-
-
 def print_optima(problem, entropy_weight):
     """Each reward's best cell, and its fixed-point policy."""
     name = problem.benchmark.name
@@ -350,7 +347,7 @@ def print_conclusion(results, runs, out):
 
 def print_time(args, runs, wall_s):
     heading("Time")
-    searches = len(runs.problem.reward_tables) * args.seeds
+    searches = len(args.rewards) * args.seeds
     print(f"  {searches} searches of {args.samples:,} samples; results in {args.out}/")
     times = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in wall_s.items())
     print(f"  {times}; {us_per_sample(runs):.1f} us per sample and run, on one core")
@@ -363,11 +360,6 @@ def us_per_sample(runs):
 
 
 # --- Written ----------------------------------------------------------------------------------
-
-
-def write_table_1(path, entries):
-    lines = [entries[0].keys(), *(e.values() for e in entries)]
-    write_text(path, "".join(",".join(map(str, line)) + "\n" for line in lines))
 
 
 def write_samples(path, runs):
@@ -391,7 +383,7 @@ def write_summary(path, args, runs, results, wall_s):
     """summary.json: everything but the samples."""
     problem = runs.problem
     chosen = dict(target_ms=problem.target_ms, hyperparameters=runs.hyperparameters)
-    timing = dict(searches=len(problem.reward_tables) * args.seeds, samples=args.samples)
+    timing = dict(searches=len(args.rewards) * args.seeds, samples=args.samples)
     timing |= dict(us_per_sample=us_per_sample(runs), core_s=runs.seconds, wall_s=wall_s)
     versions = dict(python=platform.python_version(), numpy=np.__version__)
     summary = dict(
