@@ -113,7 +113,7 @@ def describe_os_error(error):
     return f"{Path(*known)}: {reason}"
 
 
-# --- Signals ----------------------------------------------------------------------------------
+# --- Signals and progress ---------------------------------------------------------------------
 
 
 def stop_on_signals():
@@ -133,9 +133,6 @@ def leave_signals_to_the_parent():
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent's way to end it
-
-
-# --- Progress ---------------------------------------------------------------------------------
 
 
 def progress(done, total, seconds):

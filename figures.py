@@ -120,9 +120,6 @@ def source(runs):
     return ", ".join([runs.problem.benchmark.name, *filter(None, [words_of(changed)])])
 
 
-# --- What all pictures share ------------------------------------------------------------------
-
-
 def mark_target_upright(axes, target_ms, at=0.96):
     """A dashed line up the panel at LAT = T, named at the height `at` (0..1)."""
     axes.axvline(target_ms, **DASHED)
@@ -134,12 +131,7 @@ def mark_target_upright(axes, target_ms, at=0.96):
 
 # --- Figs 2 and 3: the rewards against latency ------------------------------------------------
 
-CURVE_ACCURACY = 0.5  # of Figs 2 and 3
-
-
-def curve_ms(target_ms):
-    """Latencies (500,) to draw a reward at: from 1 to 30 ms at T = 17 ms."""
-    return np.linspace(target_ms / 17, 30 / 17 * target_ms, 500)
+CURVE_MS = np.linspace(1, 30, 500)  # latencies of a curve, at T = 17 ms
 
 
 def along(reward, accuracy, ms, target_ms):
@@ -155,8 +147,8 @@ def along(reward, accuracy, ms, target_ms):
 def fig2(path, rewards, target_ms=T_MS):
     """Fig. 2: a panel per reward, with f and its derivative f' against latency."""
     colours = palette(rewards)
-    ms = curve_ms(target_ms)
-    accuracy = np.full_like(ms, CURVE_ACCURACY)
+    ms = CURVE_MS / T_MS * target_ms
+    accuracy = np.full_like(ms, 0.5)
     title = "Fig. 2: rewards f and their slopes f' = df/dLAT, at an accuracy of 50%"
     margins = dict(right=0.9, bottom=0.2, wspace=0.1)
     with picture(path, title, columns=len(rewards), margins=margins) as [panels]:
@@ -200,8 +192,8 @@ def mark_directions(axes, target_ms):
 def fig3(path, rewards, target_ms=T_MS):
     """Fig. 3: all rewards against latency, in one plot."""
     colours = palette(rewards)
-    ms = curve_ms(target_ms)
-    accuracy = np.full_like(ms, CURVE_ACCURACY)
+    ms = CURVE_MS / T_MS * target_ms
+    accuracy = np.full_like(ms, 0.5)
     ends = {}
     title = "Fig. 3: the rewards against latency, at an accuracy of 50%"
     with picture(path, title, margins=dict(right=0.80)) as [[axes]]:
@@ -488,14 +480,9 @@ def pareto_front(benchmark):
     return order[better]
 
 
-def least_accuracy(benchmark):
-    """The accuracy at the bottom of the pictures."""
-    return np.quantile(benchmark.accuracy, HIDDEN_SHARE)
-
-
 def limits(benchmark):
     """(latency, accuracy) limits, ms and %, that show all but the least accurate cells."""
-    lowest = least_accuracy(benchmark)
+    lowest = np.quantile(benchmark.accuracy, HIDDEN_SHARE)
     ms = benchmark.latency_ms[benchmark.accuracy >= lowest]
     width = max(np.ptp(ms), 0.01 * ms.max())  # where all cells are equally fast
     x = (max(ms.min() - 0.13 * width, 0.5 * ms.min()), ms.max() + 0.03 * width)
@@ -541,7 +528,8 @@ def reward_on_grid(problem, name):
 
 def levels_of(problem):
     """Rewards whose lines are drawn, the same for all rewards, so that panels compare."""
-    seen = problem.benchmark.accuracy >= least_accuracy(problem.benchmark)
+    accuracy = problem.benchmark.accuracy
+    seen = accuracy >= np.quantile(accuracy, HIDDEN_SHARE)
     R = [table[seen] for table in problem.reward_tables.values()]
     return MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(np.min(R), np.max(R))
 

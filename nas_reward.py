@@ -283,7 +283,7 @@ def comparisons_report():
     return "\n".join(line.format(**e) for e in comparisons())
 
 
-# --- Two rewards of other papers, for comparison and for the exercises ------------------------
+# --- Other rewards: of two papers, and your own -----------------------------------------------
 
 
 def mnasnet_hard(accuracy, latency_ms, target_ms=T_MS):
@@ -300,16 +300,6 @@ def tunas(accuracy, latency_ms, target_ms=T_MS, beta=BETA):
 
 
 REWARDS = COMPARED | {"mnasnet_hard": mnasnet_hard, "tunas": tunas}  # for --rewards
-
-
-# --- A reward of your own ---------------------------------------------------------------------
-
-
-def reward_called(name):
-    """The reward of REWARDS with this name, or UserError."""
-    if name not in REWARDS:
-        raise UserError(f"no reward is called {name!r}, only {', '.join(REWARDS)}")
-    return REWARDS[name]
 
 
 RESERVED = ("random", "best_under_T")  # rows of the report, and keys of summary.json

@@ -5,11 +5,10 @@
     accuracy, latency_ms = runs.points()["proposed"]  # (seeds, samples) each
 
 A search is one controller that learns from one reward with one seed. Its result depends on these
-alone: not on which others run at the same time, in which process, or in how many.
-Uniform random search, "random", has as many samples, from a stream of its own.
-
-On Windows and macOS, worker processes import the script that starts them: there, call run_searches
-below `if __name__ == "__main__":`."""
+and the hyperparameters alone: not on which others run at the same time, or in which process.
+Uniform random search, "random", has as many samples, from a stream of its own. On Windows and
+macOS, workers import the script that starts them: call run_searches below `if __name__ ==
+"__main__":` there."""
 
 import contextlib
 import math
@@ -28,7 +27,7 @@ from claims import found_after
 from command_line import UserError, leave_signals_to_the_parent
 from controller_numpy import K, Reinforce, S, log_softmax
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
-from nas_reward import SAMPLES, WINDOW, mnasnet, reward_called, reward_table
+from nas_reward import REWARDS, SAMPLES, WINDOW, mnasnet, reward_table
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": two cores
 
@@ -78,7 +77,10 @@ class Problem:
         if isinstance(rewards, str) or not rewards:
             raise UserError(f"rewards must be a list of names or a dict, not {rewards!r}")
         if not isinstance(rewards, dict):
-            rewards = {name: reward_called(name) for name in rewards}
+            for name in rewards:
+                if name not in REWARDS:
+                    raise UserError(f"no reward is called {name!r}, only {', '.join(REWARDS)}")
+            rewards = {name: REWARDS[name] for name in rewards}
         self.rewards = rewards
         self.benchmark = benchmark
         self.target_ms = target_ms

@@ -4,11 +4,9 @@
     python run_experiment.py --quick         a look, in seconds
     python run_experiment.py --help          everything else
 
-It prints the benchmark; Table 1, printed values and formula; each reward's best cell, and where a
-search of unlimited length goes; a row per window of 250 samples; the paper's claims and our runs;
-how soon the searches find the best cell; what was found. It writes table1.csv, samples.csv.gz and
-summary.json to --out, and then the figures. A search's result depends on its seed, its reward and
-the hyperparameters alone, not on which searches run at the same time."""
+It prints the benchmark; Table 1; each reward's best cell, and where a search of unlimited length
+goes; a row per window of 250 samples; the paper's claims and our runs; what was found. It writes
+table1.csv, samples.csv.gz and summary.json to --out, and then the figures."""
 
 import os
 
