@@ -226,11 +226,8 @@ def whole_run(values, paper):
     distances = np.linalg.norm(rows[:, None] - rows, axis=2)  # (n + 1, n + 1)
     np.fill_diagonal(distances, np.inf)
     nearest = distances.min(axis=1)
-    return dict(
-        p=float(np.mean(nearest >= nearest[-1])),
-        distance=float(nearest[-1]),
-        typical=float(np.median(nearest[:-1])),
-    )
+    p = float(np.mean(nearest >= nearest[-1]))
+    return dict(p=p, distance=float(nearest[-1]), typical=float(np.median(nearest[:-1])))
 
 
 def whole_run_of(results):
