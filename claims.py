@@ -209,7 +209,7 @@ def judge_sign(values):
 
 # --- The run as a whole -----------------------------------------------------------------------
 
-VALUES = {"fig6_50_60": 1, "fig6_60_70": 1, "fig7_stays_under": WINDOW}  # their resolutions
+VALUES = {"fig6_50_60": 1, "fig6_60_70": 1, "fig7_stays_under": WINDOW}  # resolutions
 
 
 def whole_run(values, paper):
@@ -361,7 +361,8 @@ def compare_rewards(points, target_ms, best):
             "finds the best cell under T sooner": -found_after(*columns, target_ms, best),
         }
     found = []
-    for second, first in itertools.combinations([name for name in points if name != "random"], 2):
+    rewards = [name for name in points if name != "random"]
+    for second, first in itertools.combinations(rewards, 2):
         for what in measures[first]:
             one, other = measures[first][what], measures[second][what]
             signs = (one > other).astype(int) - (other > one)

@@ -167,7 +167,7 @@ TABLE_1 = (
         proposed=("0.82102", "0.826460"),
     ),
 )
-COMPARED = {"mnasnet": mnasnet, "proposed": proposed}  # the rewards that the paper compares
+COMPARED = {"mnasnet": mnasnet, "proposed": proposed}  # by the paper
 SLOPES = {mnasnet: mnasnet_slope, proposed: proposed_slope}
 PAIR = tuple(COMPARED)
 NEARLY = 0.001  # two rewards that differ by less are "nearly equal"
@@ -271,16 +271,21 @@ def comparisons():
         networks.append(said | dict(values=values, finds=preference(*values)))
         fast = float(reward(0.5, 5.0) - reward(0.5, 15.0))
         slow = float(reward(0.5, 10.0) - reward(0.5, 20.0))
-        said = dict(reward=name, what="gain from 15 to 5 ms, or from 20 to 10 ms, at 50%")
+        what = "gain from 15 to 5 ms, or from 20 to 10 ms, at 50%"
         finds = "the first" if fast > slow else "the second"
-        gains.append(said | dict(values=(fast, slow), finds=finds))
+        gains.append(dict(reward=name, what=what, values=(fast, slow), finds=finds))
     return networks + gains
 
 
-def comparisons_report():
-    """`comparisons` as text."""
+def report():
+    """{title: text} of all that is printed of the rewards."""
     line = "  {what:50} {reward:9} {values[0]:.4f}, {values[1]:.4f}: {finds}"
-    return "\n".join(line.format(**e) for e in comparisons())
+    said = "\n".join(line.format(**e) for e in comparisons())
+    titles = (
+        "Table 1: rewards as printed in the paper, and by the formula (T = 17 ms)",
+        "Two comparisons in the paper's text (T = 17 ms)",
+    )
+    return dict(zip(titles, (table_1_report(), said), strict=True))
 
 
 # --- Other rewards: of two papers, and your own -----------------------------------------------
@@ -349,10 +354,7 @@ def as_rewards(R, accuracy, latency_ms):
 def main(argv):
     """The command: prints Table 1 and what the text says. Raises UserError."""
     Parser(description=(__doc__ or "").partition("\n")[0]).parse_args(argv)
-    print("Table 1: rewards as printed in the paper, and by the formula (T = 17 ms)\n")
-    print(table_1_report())
-    print("\nTwo comparisons in the paper's text (T = 17 ms)\n")
-    print(comparisons_report())
+    print("\n\n".join(f"{title}\n\n{text}" for title, text in report().items()))
 
 
 if __name__ == "__main__":

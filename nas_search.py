@@ -151,7 +151,8 @@ class Runs:
     def points(self):
         """{reward or "random": (accuracy, latency_ms)}, each (seeds, samples)."""
         table = self.problem.benchmark
-        return {name: (table.accuracy[r], table.latency_ms[r]) for name, r in self.rows.items()}
+        of_row = (table.accuracy, table.latency_ms)
+        return {name: tuple(of[rows] for of in of_row) for name, rows in self.rows.items()}
 
     def best_found(self):
         """Per reward, and for random search: how soon each search finds the best cell under T.
@@ -164,7 +165,7 @@ class Runs:
             return {}
         found = {}
         for name, columns in self.points().items():
-            after = found_after(*columns, self.problem.target_ms, best["accuracy"])  # (seeds,)
+            after = found_after(*columns, self.problem.target_ms, best["accuracy"])
             middle = float(np.median(after))
             found[name] = dict(
                 runs_that_found_it=int(np.isfinite(after).sum()),
@@ -246,7 +247,8 @@ def windows(problem, seeds, samples, hyperparameters):
     searches = []
     for k in range(0, len(tables), LOCKSTEP):
         group = slice(k, k + LOCKSTEP)
-        searches.append((Reinforce(seed_of_run[group], **hyperparameters), tables[group]))
+        search = Reinforce(seed_of_run[group], **hyperparameters)
+        searches.append((search, tables[group]))
     for start in range(0, samples, WINDOW):
         size = min(WINDOW, samples - start)
         clock = [time.process_time()]
@@ -272,10 +274,8 @@ def expectations(problem, tables, p):
 
 def named(rewards, expected):
     """{reward: {quantity: ...}} of what `expectations` returns, (5, rewards, ...)."""
-    quantities = [
-        dict(zip(EXPECTED, of_one, strict=True)) for of_one in zip(*expected, strict=True)
-    ]
-    return dict(zip(rewards, quantities, strict=True))
+    per_reward = zip(rewards, zip(*expected, strict=True), strict=True)
+    return {name: dict(zip(EXPECTED, values, strict=True)) for name, values in per_reward}
 
 
 def policies(problem, seed, ends, hyperparameters=HYPERPARAMETERS):
@@ -288,7 +288,8 @@ def policies(problem, seed, ends, hyperparameters=HYPERPARAMETERS):
     for size in np.diff(ends, prepend=0):
         if size:
             search.search(tables, size)
-        yield dict(zip(problem.reward_tables, search.controller.probabilities(), strict=True))
+        p = search.controller.probabilities()
+        yield dict(zip(problem.reward_tables, p, strict=True))
 
 
 # --- Where a search of unlimited length goes --------------------------------------------------
@@ -330,8 +331,9 @@ def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
         for _ in shares:
             ours, its = WORKERS.Pipe()
             links.append(ours)
-            processes.append(WORKERS.Process(target=worker_main, args=(its, links), daemon=True))
-            processes[-1].start()
+            process = WORKERS.Process(target=worker_main, args=(its, links), daemon=True)
+            processes.append(process)
+            process.start()
             its.close()
         for share, link, process in zip(shares, links, processes, strict=True):
             wait([link, process.sentinel])  # its first word, or its end

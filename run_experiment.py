@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 import argparse
+import collections
 import contextlib
 import gzip
 import json
@@ -29,7 +30,7 @@ import numpy as np
 import claims
 import nas_benchmark
 import nas_reward
-from command_line import Parser, UserError, atomic_output, check_replaceable, run, write_text
+from command_line import Parser, UserError, atomic_output, run, write_text
 from nas_benchmark import CELLS, MAX_MS, N_CELLS, SHORT, cell_to_string, string_to_cell
 from nas_reward import PAIR, REWARDS, SAMPLES, T_MS, WINDOW
 from nas_search import CORES, HYPERPARAMETERS, Problem, run_searches, words_of
@@ -48,27 +49,27 @@ def experiment(argv):
     problem = Problem(benchmark, args.rewards, target_of(args, benchmark))
     with atomic_output(args.out):  # can it be written? Better known before the search
         films = ["search.gif"] if args.animate else []
-        check_replaceable(args.out, [*RESULTS, *PICTURES, *films])
+        command_line.check_replaceable(args.out, [*RESULTS, *PICTURES, *films])
     print_benchmark(problem)
-    heading(f"Table 1: rewards as printed in the paper, and by the formula (T = {T_MS:g} ms)")
-    print(nas_reward.table_1_report())
-    heading(f"Two comparisons in the paper's text (T = {T_MS:g} ms)")
-    print(nas_reward.comparisons_report())
+    for title, text in nas_reward.report().items():
+        heading(title)
+        print(text)
     print_optima(problem, args.entropy_weight)
 
     wall_s = {}
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     chosen = {name: getattr(args, name) for name in HYPERPARAMETERS}
-    on_window = window_printer(problem, args)
+    print_row = window_printer(problem, args)
     with timed(wall_s, "search"):
-        runs = run_searches(problem, seeds, args.samples, args.workers, chosen, on_window)
+        runs = run_searches(problem, seeds, args.samples, args.workers, chosen, print_row)
     print("  ok: the share of seeds whose mean latency in this window is under T")
 
     results = claims.evaluate_claims(runs.points(), problem.target_ms)
     with timed(wall_s, "files"), atomic_output(args.out) as folder:
         table_1 = nas_reward.table_1()
-        lines = [table_1[0].keys(), *(e.values() for e in table_1)]
-        write_text(folder / "table1.csv", "".join(",".join(map(str, e)) + "\n" for e in lines))
+        lines = [table_1[0].keys(), *(e.values() for e in table_1), ""]
+        text = "\n".join(",".join(map(str, line)) for line in lines)
+        write_text(folder / "table1.csv", text)
         write_samples(folder / "samples.csv.gz", runs)
         write_summary(folder / "summary.json", args, runs, results, wall_s)
     print_claims(results, args.seeds)
@@ -329,12 +330,12 @@ def print_best_found(runs):
 def print_conclusion(results, runs, out):
     """Three sentences: what was found, on what, and which pictures to open."""
     heading("In short")
-    verdicts = [e["verdict"] for e in results]
+    count = collections.Counter(e["verdict"] for e in results)
     signs = sum(e["kind"] == "sign" for e in results)
-    judged = verdicts.count("inside") + verdicts.count("outside")
-    print(f"  {verdicts.count('supported')} of the paper's {signs} signs are supported;")
+    judged = count["inside"] + count["outside"]
+    print(f"  {count['supported']} of the paper's {signs} signs are supported;")
     if judged:
-        print(f"  {verdicts.count('inside')} of {judged} values of the paper lie inside our runs.")
+        print(f"  {count['inside']} of {judged} values of the paper lie inside our runs.")
     else:
         print("  this run says nothing of the paper's values: see above.")
     print(f"  The benchmark: {runs.problem.benchmark.name}. The hyperparameters:")
@@ -363,7 +364,8 @@ def us_per_sample(runs):
 def write_samples(path, runs):
     """samples.csv.gz: every sample, in order. Random search has no reward value."""
     table = runs.problem.benchmark
-    columns = (map(cell_to_string, CELLS), table.accuracy.tolist(), table.latency_ms.tolist())
+    strings = map(cell_to_string, CELLS)
+    columns = (strings, table.accuracy.tolist(), table.latency_ms.tolist())
     facts = [",".join(map(str, cell)) for cell in zip(*columns, strict=True)]  # by row
     # mtime=0: no date in the file, so that the same run writes the same bytes.
     with gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as file:
@@ -382,7 +384,7 @@ def write_summary(path, args, runs, results, wall_s):
     problem = runs.problem
     chosen = dict(target_ms=problem.target_ms, hyperparameters=runs.hyperparameters)
     timing = dict(searches=len(args.rewards) * args.seeds, samples=args.samples)
-    timing |= dict(us_per_sample=us_per_sample(runs), core_s=runs.seconds, wall_s=wall_s)
+    timing |= dict(us_per_sample=us_per_sample(runs), core_s=runs.seconds)
     versions = dict(python=platform.python_version(), numpy=np.__version__)
     summary = dict(
         benchmark=problem.benchmark.provenance,
@@ -395,7 +397,7 @@ def write_summary(path, args, runs, results, wall_s):
         whole_run=claims.whole_run_of(results),
         compared=compared(runs),
         best_found=runs.best_found(),
-        timing=timing,
+        timing=timing | dict(wall_s=wall_s),
         versions=versions | dict(platform=platform.platform()),
         policy=runs.expected,
     )
