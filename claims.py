@@ -165,7 +165,7 @@ CLAIMS = (
 )
 
 
-# --- The tests --------------------------------------------------------------------------------
+# --- The tests: of one number, and of the run as a whole --------------------------------------
 
 
 def rank_p(paper, values, bounds=0):
@@ -206,8 +206,6 @@ def judge_sign(values):
         return p, "inconclusive"
     return p, "supported" if np.sum(values > 0) > np.sum(values < 0) else "reversed"
 
-
-# --- The run as a whole -----------------------------------------------------------------------
 
 VALUES = {"fig6_50_60": 1, "fig6_60_70": 1, "fig7_stays_under": WINDOW}  # resolutions
 
@@ -393,10 +391,8 @@ def claims_report(results):
     if whole is None:
         lines.append(f"    takes both rewards, T and samples of the paper, and {MIN_WHOLE} seeds")
     else:
-        apart = f"of ours, {whole['typical']:.3g} apart (median): p = {whole['p']:.2g}"
-        lines.append(
-            f"    the paper's lies {whole['distance']:.3g} from the nearest {apart}; n = {n}"
-        )
+        apart = "{distance:.3g} from the nearest of ours, {typical:.3g} apart (median): p = {p:.2g}"
+        lines.append(f"    the paper's lies {apart.format(**whole)}; n = {n}")
     return "\n".join(lines)
 
 

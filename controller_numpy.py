@@ -112,8 +112,6 @@ class Controller:
         H = self.H
         return z[..., :H], z[..., H : 2 * H], z[..., 2 * H : 3 * H], z[..., 3 * H :]
 
-    # --- forward ------------------------------------------------------------------------------
-
     def sample(self, noise):
         """Draw one cell per run, a (N, S), from Gumbel noise (N, S, K).
 
@@ -131,8 +129,6 @@ class Controller:
             a[:, t] = (logits[:, t] + noise[:, t]).argmax(axis=1)
             x[:, t, :V] = self.one_hot[a[:, t]]
         return a
-
-    # --- backward -----------------------------------------------------------------------------
 
     def gradient(self, advantage, entropy_weight):
         """Gradient of the loss for the cells just sampled, advantage A (N,): `grad` (N, P).
@@ -183,8 +179,6 @@ class Controller:
         # z = x W, all steps at once
         np.matmul(transpose(x[:, BEFORE]), dz, out=self.dW)
         return self.grad
-
-    # --- the whole policy ---------------------------------------------------------------------
 
     def probabilities(self):
         """Probability of every cell under the present policy: (N, 15625), by row."""

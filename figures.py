@@ -53,13 +53,10 @@ STYLE = {
 COLOURS = ("#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
 GREY = "#777777"  # random search
 CELL_GREY = "#A6A6A6"  # any cell
-VERDICTS = {  # (background, text)
-    "supported": ("#4A2377", "white"),
-    "inside": ("#4A2377", "white"),
-    "reversed": ("#8A6A3F", "white"),
-    "outside": ("#8A6A3F", "white"),
-}
+FOR = ("#4A2377", "white")  # background and text of a verdict
+AGAINST = ("#8A6A3F", "white")
 OPEN = ("none", "black")  # all other verdicts
+VERDICTS = {"supported": FOR, "inside": FOR, "reversed": AGAINST, "outside": AGAINST}
 BLANK = dict(fc="white", ec="none", pad=2)  # behind a text that stands on a line
 DASHED = dict(color="black", ls="--", lw=2)  # the line of T, and of the best cell under it
 
@@ -79,8 +76,9 @@ def title_of(name):
 
 
 @contextlib.contextmanager
-def canvas(title, rows=1, columns=1, size=SIZE, margins=(), sharey="row", **shared):
-    """Panels (rows, columns) to draw on in our style, under `title`."""
+def picture(path, title, rows=1, columns=1, size=SIZE, margins=(), sharey="row", **shared):
+    """Panels (rows, columns) to draw on in our style, under `title`; written to `path` at the end,
+    unless that is None."""
     usual = dict(left=0.08, right=0.97, top=0.85, bottom=0.11, wspace=0.08)
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()  # whatever the user's own settings are
@@ -91,14 +89,8 @@ def canvas(title, rows=1, columns=1, size=SIZE, margins=(), sharey="row", **shar
         panels = figure.subplots(rows, columns, squeeze=False, sharey=sharey, **shared)
         figure.subplots_adjust(**usual | dict(margins))
         yield panels
-
-
-@contextlib.contextmanager
-def picture(path, title, *args, **layout):
-    """The same, and at the end it stands in `path`."""
-    with canvas(title, *args, **layout) as panels:
-        yield panels
-        panels[0, 0].figure.savefig(path)
+        if path:
+            figure.savefig(path)
 
 
 def write_figures(folder, runs, results):
@@ -582,8 +574,7 @@ def read_runs(folder):
                 rows.setdefault(line["reward"], []).append(row_of[line["arch"]])
         shape = (settings["seeds"], settings["samples"])
         rows = {name: np.reshape(of_all, shape) for name, of_all in rows.items()}
-        first = settings["first_seed"]
-        seeds = list(range(first, first + settings["seeds"]))
+        seeds = [settings["first_seed"] + k for k in range(settings["seeds"])]
         return Runs(problem, seeds, rows, {}, {}, settings["hyperparameters"])
 
 

@@ -236,8 +236,6 @@ def save(benchmark, path):
         (folder / Path(path).name).write_bytes(pickle.dumps(content, protocol=4))
 
 
-# --- Pickles that cannot run code -------------------------------------------------------------
-
 MAX_BYTES = 1_000_000  # of a pickle; ours have 0.3 MB
 # The opcodes of dict, list, str, bool, int, float and None.
 PLAIN = """

@@ -166,13 +166,11 @@ class Runs:
         found = {}
         for name, columns in self.points().items():
             after = found_after(*columns, self.problem.target_ms, best["accuracy"])
+            found[name] = dict(runs_that_found_it=int(np.isfinite(after).sum()), of=len(after))
             middle = float(np.median(after))
-            found[name] = dict(
-                runs_that_found_it=int(np.isfinite(after).sum()),
-                of=len(after),
-                median_samples=middle if math.isfinite(middle) else None,
-                median_accuracy=float(np.median(self.best_so_far(name)[:, -1])),
-            )
+            found[name]["median_samples"] = middle if math.isfinite(middle) else None
+            ends = self.best_so_far(name)[:, -1]
+            found[name]["median_accuracy"] = float(np.median(ends))
         return found
 
     def best_so_far(self, name):
@@ -275,7 +273,7 @@ def expectations(problem, tables, p):
 def named(rewards, expected):
     """{reward: {quantity: ...}} of what `expectations` returns, (5, rewards, ...)."""
     per_reward = zip(rewards, zip(*expected, strict=True), strict=True)
-    return {name: dict(zip(EXPECTED, values, strict=True)) for name, values in per_reward}
+    return {name: dict(zip(EXPECTED, e, strict=True)) for name, e in per_reward}
 
 
 def policies(problem, seed, ends, hyperparameters=HYPERPARAMETERS):
@@ -290,9 +288,6 @@ def policies(problem, seed, ends, hyperparameters=HYPERPARAMETERS):
             search.search(tables, size)
         p = search.controller.probabilities()
         yield dict(zip(problem.reward_tables, p, strict=True))
-
-
-# --- Where a search of unlimited length goes --------------------------------------------------
 
 
 def fixed_point_policy(rewards, entropy_weight):

@@ -299,8 +299,8 @@ def print_what_the_target_forbids(problem):
     share = problem.under.mean()
     if not 0.02 <= share <= 0.98:
         nearly = "everything" if share < 0.5 else "nothing"
-        where = f"under T = {problem.target_ms:g} ms"
-        print(f"  careful: {share:.1%} of all cells are {where}, so that T")
+        under = f"under T = {problem.target_ms:g} ms"
+        print(f"  careful: {share:.1%} of all cells are {under}, so that T")
         print(f"  forbids nearly {nearly}; --target-quantile 0.75 chooses another T")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.animation import PillowWriter
 
 from claims import window_means
-from figures import canvas, draw_landscape, levels_of, palette
+from figures import draw_landscape, levels_of, palette, picture
 from nas_benchmark import N_CELLS
 from nas_reward import WINDOW
 from nas_search import policies
@@ -34,7 +34,9 @@ def animate(path, runs):
     levels = levels_of(problem)
     history = {name: [] for name in problem.reward_tables}
     with (
-        canvas("", columns=len(problem.reward_tables), margins=dict(bottom=0.19)) as [panels],
+        picture(None, "", columns=len(problem.reward_tables), margins=dict(bottom=0.19)) as [
+            panels
+        ],
         writer.saving(panels[0].figure, path, dpi=60),
     ):
         for axes, name in zip(panels, problem.reward_tables, strict=True):
