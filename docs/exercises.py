@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the program's
 
 import run_experiment  # first: it sets the number of BLAS threads  # isort: skip
 import numpy as np
-from marking import Answers, Wrong, as_numbers, compare, pair_of
+from marking import Answers, Wrong, as_numbers, compare
 
 import claims
 import command_line
@@ -98,7 +98,7 @@ def check_eq_4(answers):
         compare(name, answers("latency_part", printed, accuracy), L, tolerance=5e-4)
         expected[latency_ms] = L
     yield "latency_part"
-    c, b = pair_of("curve()", answers("curve"))
+    c, b = as_numbers("curve()", answers("curve"), (2,))
     for latency_ms, L in sorted(expected.items()):
         found = math.log(c - latency_ms, b) if c > latency_ms and b > 1 else math.nan
         if not abs(found - L) < 3e-4:  # Table 1 has five decimals, and y is 0.1
@@ -144,15 +144,18 @@ def check_five_steps(answers):
     after = [dict(dz=right["dz"][t], dc=right["dc"][t], f=f[t]) for t in range(1, S)]
     after.append(dict(dz=np.zeros(4 * H), dc=np.zeros(H), f=np.zeros(H)))
 
-    found = answers("dlogits", A, w, p, a[:S])
-    compare("dlogits", found, right["dlogits"], (STEPS, CHOICES))
-    yield "dlogits"
+    for name, weight in (("dlogits at w = 0", 0.0), ("dlogits", w)):
+        found = answers("dlogits", A, weight, p, a[:S])
+        expected = plain.backward(A, weight, **tensors, **weights)["dlogits"]
+        compare(name, found, expected, (STEPS, CHOICES))
+        yield name
 
     def each_step(name, labels, arguments):
         """Compare a tensor step by step, as BPTT goes: from the last to the first."""
         for t in reversed(range(S)):
             found = answers(name, *arguments(t))
-            at_t = [f"t = {t}, {label}" for label in labels]
+            later = f"right at t = {t + 1}, not at t = {t}" if t < S - 1 else f"t = {t}"
+            at_t = [f"{later}, {label}" for label in labels]
             compare(name, found, right[name][t], (at_t,))
 
     Wo = weights["Wo"]
@@ -424,7 +427,7 @@ def show_stays_under(answers):
         "the first window": claims.first_window_under,
     }
     for words, stays_under in definitions.items():
-        found = {name: stays_under(*points[name], T_MS) for name in points}
+        found = {name: np.asarray(stays_under(*points[name], T_MS)) for name in points}
         medians = ", ".join(f"{name} {np.median(found[name]):,.0f}" for name in found)
         p, verdict = claims.judge_sign(found["mnasnet"] - found["proposed"])
         print(f"  {words:19} {medians}; proposed sooner: {verdict} (p = {p:.2g})")
@@ -445,7 +448,7 @@ def check_prediction(answers):
     for name in PAIR:
         if not isinstance(found, dict) or name not in found:
             raise Wrong(f"prediction should return a dict with the key {name!r}")
-        numbers = pair_of(f"prediction of {name}", found[name])
+        numbers = as_numbers(f"prediction of {name}", found[name], (2,))
         right = (optima[name]["latency_ms"], 100 * optima[name]["accuracy"])
         for what, number, best in zip(("ms", "percent"), numbers, right, strict=True):
             if not abs(number - best) <= 1:

@@ -215,7 +215,8 @@ import sys; sys.exit(0)           | exponent ends the program
 while True: pass                  | not right: exponent was still running after 2 s
 raise KeyboardInterrupt           | not right: exponent ended the program
 return exponent(gain, factor)     | exponent raises RecursionError
-return "x" * 10                   | exponent(0.05, 2) is not a number
+return "x" * 10                   | exponent(0.05, 2) is not a number or an array: xxx
+return 10**400                    | exponent(0.05, 2) is not a number or an array: 1000
 import os; os.kill(os.getpid(), 9) | not right: exponent ended the program
 """
 
