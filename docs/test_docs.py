@@ -35,11 +35,11 @@ from test_all import COLUMNS, HERE, SURROGATE, cases, public, refused
 
 @pytest.fixture
 def explorer():
-    """The sliders on a canvas without a display."""
+    """The sliders on a canvas without a display, with the best cell shown."""
     figure = figures.Figure(figsize=(16, 9), dpi=80)
-    FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure).draw_idle = lambda: None  # a test that looks at pixels draws
     found = sliders.Explorer(figure, SURROGATE)
-    found.boxes.set_active(0)  # the best cell
+    found.boxes.set_active(0)
     return found
 
 
@@ -114,7 +114,7 @@ def test_presets(explorer, tmp_path, monkeypatch):
     choose(explorer, "seconds by mistake")
     assert explorer.T.val == 0.017
     assert shown(explorer.panels[1])[1] is None
-    assert "needs T > 1" in explorer.panels[1].get_title()
+    assert "needs T > 1" in explorer.panels[1].texts[-1].get_text()
     assert shown(explorer.panels[0])[1] is not None  # MnasNet's reward is only scaled
     fast, slow = (math.log(0.0255 - LAT, 0.017) for LAT in (0.008, 0.016))
     assert slow > fast  # "slower would pay more"
@@ -137,9 +137,11 @@ def test_presets(explorer, tmp_path, monkeypatch):
     assert explorer.figure._suptitle.get_text() == sliders.PRESETS["17 ms on a phone"]
 
 
-def test_boxes_and_the_search(explorer):
-    """Catches an answer that is shown before the vote; a fixed point of another entropy weight; an
-    end that stays when a slider moves."""
+def test_boxes_and_the_search(explorer, monkeypatch):
+    """Catches an answer that is shown before the vote; a fixed point of another entropy weight; a
+    mean of other searches than those shown; an end that stays when a slider moves."""
+    monkeypatch.setattr(sliders, "SEARCHES", 2)
+    monkeypatch.setattr(sliders, "SAMPLES", 750)
     explorer.boxes.set_active(0)
     assert all(shown(axes)[1] is None for axes in explorer.panels)
     assert "best" not in explorer.panels[0].get_title()
@@ -149,9 +151,13 @@ def test_boxes_and_the_search(explorer):
     assert stars[0] == pytest.approx((16.28, 69.78), abs=0.006)
     assert stars[1] == pytest.approx((15.64, 69.36), abs=0.006)
     click(explorer.figure, *explorer.button.ax.transAxes.transform((0.5, 0.5)))
-    ends = [line for axes in explorer.panels for line in axes.lines if line.get_markersize() == 16]
-    assert len(ends) == 2
-    assert 15 < ends[1].get_xdata()[0] < ends[0].get_xdata()[0] < 19
+    for axes in explorer.panels:
+        large, small = (line.get_data() for line in axes.lines[-2:])
+        assert np.shape(small) == (2, 2)
+        assert large == pytest.approx(np.mean(small, axis=1))
+        assert 15 < large[0] < 19
+        assert axes.get_title().endswith("searches end at {:.1f} ms, {:.1f}%".format(*large))
+    assert explorer.figure._suptitle.get_text() == sliders.ENDS
     explorer.T.set_val(16.0)
     assert not explorer.ends
 
