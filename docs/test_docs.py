@@ -152,7 +152,7 @@ def test_boxes_and_the_search(explorer, monkeypatch):
     assert stars[1] == pytest.approx((15.64, 69.36), abs=0.006)
     click(explorer.figure, *explorer.button.ax.transAxes.transform((0.5, 0.5)))
     for axes in explorer.panels:
-        large, small = (line.get_data() for line in axes.lines[-2:])
+        large, small = (np.squeeze(line.get_data()) for line in axes.lines[-2:])
         assert np.shape(small) == (2, 2)
         assert large == pytest.approx(np.mean(small, axis=1))
         assert 15 < large[0] < 19
