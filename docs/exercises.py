@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ from claims import window_means
 from controller_plain import START, K, S, V
 from nas_benchmark import SHORT
 from nas_reward import PAIR, T_MS, WINDOW
-from nas_search import HYPERPARAMETERS, Problem, fixed_point_policy, run_searches
+from nas_search import CORES, HYPERPARAMETERS, Problem, fixed_point_policy, run_searches
 
 ANSWERS = Path(__file__).with_name("answers.py")
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"  # build_benchmark.py tables --device pixel3
@@ -634,13 +635,14 @@ def print_list(path):
         Answers(path)
     except Wrong as wrong:  # a syntax error, say
         print(f"  {wrong}")
-    for number, exercise in EXERCISES.items():
-        right, line = verdict_apart(number, path)
-        done, half, _ = line.partition(" right; ")
-        state = "right" if right else "open"
-        if half:
-            state = f"open; {done.partition(': ')[2]} right"
-        print(f"  {number:2}  {exercise.title:34} {exercise.minutes:3} minutes  {state}")
+    with ThreadPoolExecutor(CORES) as pool:
+        verdicts = pool.map(functools.partial(verdict_apart, path=path), EXERCISES)
+        for (number, exercise), (right, line) in zip(EXERCISES.items(), verdicts, strict=True):
+            done, half, _ = line.partition(" right; ")
+            state = "right" if right else "open"
+            if half:
+                state = f"open; {done.partition(': ')[2]} right"
+            print(f"  {number:2}  {exercise.title:34} {exercise.minutes:3} minutes  {state}")
 
 
 def main(argv):

@@ -1,5 +1,6 @@
 """Tests of docs/: the exercises, the pages and their numbers, the window with sliders."""
 
+import contextlib
 import functools
 import math
 import os
@@ -297,21 +298,26 @@ def test_the_phone_is_predicted(tmp_path, monkeypatch):
     assert "prediction of mnasnet: 15 ms is too high (" in line
 
 
-def test_exercises_as_a_command(tmp_path, capfd, monkeypatch):
+@pytest.fixture
+def small(monkeypatch):
+    """Exercises that show small searches."""
+    for name, value in dict(SEEDS=[0], FEW_SEEDS=[0], SAMPLES=750, FEW_SAMPLES=50).items():
+        monkeypatch.setattr(exercises, name, value)
+
+
+def test_exercises_as_a_command(tmp_path, capfd, monkeypatch, small):
     """Catches a list that is not one, a wrong exit code, and a last look that does not run."""
-    monkeypatch.setattr(exercises, "SEEDS", range(2))
-    monkeypatch.setattr(exercises, "FEW_SEEDS", range(2))
-    monkeypatch.setattr(exercises, "SAMPLES", 250)
-    monkeypatch.setattr(exercises, "FEW_SAMPLES", 50)
     path = tmp_path / "answers.py"
     path.write_text(solved())
     options = ["--answers", str(path)]
     assert command_line.run(exercises.main, options) == 0
     assert capfd.readouterr().out.count(" right\n") == len(exercises.EXERCISES)
+    monkeypatch.setattr(exercises, "verdict_apart", exercises.verdict)  # that was it, 13 times
     for number in exercises.EXERCISES:
         assert command_line.run(exercises.main, [str(number), *options]) == 0
         lines = capfd.readouterr().out.splitlines()
         assert (len(lines) > 1) == (exercises.EXERCISES[number].show is not None)
+        assert not any("nothing to show" in line for line in lines)
         assert max(map(len, lines)) <= 100
     with pytest.raises(SystemExit) as stopped:  # a wrong answer: 1, and what a search makes of it
         command_line.run(exercises.main, ["4"])
@@ -320,6 +326,28 @@ def test_exercises_as_a_command(tmp_path, capfd, monkeypatch):
     command = functools.partial(command_line.run, exercises.main)
     refused(capfd, command, ["14"], "exercises are numbered 1 to 13")
     refused(capfd, command, ["1", "--answers", "nowhere.py"], "there is no such file of answers")
+
+
+CRASHES = """
+4 | dWx=dWx,             | dWy=dWx,             | the dict has no dWx            | nothing to show
+4 | h[:S].T @ dlogits    | dlogits.T @ h[:S]    | dWo has the shape (5, 3), and  | nothing to show
+8 | return np.where(three.any(axis=1), first, latency_ms.shape[1])\
+  | return np.where(three.any(axis=1), first, latency_ms.shape[1]).tolist()\
+                                                | exercise 8: right (stays_under | three in a row
+"""
+
+
+@pytest.mark.parametrize(("number", "right", "slip", "said", "shown"), cases(CRASHES))
+def test_a_slip_that_ended_the_last_look(number, right, slip, said, shown, tmp_path, capfd, small):
+    """Catches a traceback instead of a last look: a gradient that lacks a weight or is transposed,
+    and a list where an array was meant, which is right."""
+    path = tmp_path / "answers.py"
+    path.write_text(solved().replace(right, slip))
+    with contextlib.suppress(SystemExit):
+        exercises.main([number, "--answers", str(path)])
+    out = capfd.readouterr().out
+    assert said in out
+    assert shown in out
 
 
 # --- The pictures that need no run: docs/drawings.py ------------------------------------------
