@@ -37,10 +37,9 @@ import command_line
 import controller_plain as plain
 import nas_benchmark
 import nas_reward
-from claims import window_means
 from controller_plain import START, K, S, V
 from nas_benchmark import SHORT
-from nas_reward import PAIR, T_MS, WINDOW
+from nas_reward import COMPARED, PAIR, T_MS, WINDOW
 from nas_search import CORES, HYPERPARAMETERS, Problem, fixed_point_policy, run_searches
 
 ANSWERS = Path(__file__).with_name("answers.py")
@@ -49,6 +48,10 @@ SEEDS = range(run_experiment.SEEDS)  # of a verdict
 FEW_SEEDS = range(8)  # of a look
 SAMPLES = nas_reward.SAMPLES
 FEW_SAMPLES = 600  # of a look at the plain controller, which is slow
+
+
+def surrogate():
+    return nas_benchmark.load(nas_benchmark.SURROGATE)
 
 
 # --- What entries of tensors are called -------------------------------------------------------
@@ -142,8 +145,7 @@ def check_five_steps(answers):
     a, i, f, g, o, c, h, p = tensors.values()
     H = h.shape[1]
     right = plain.backward(A, w, **tensors, **weights)
-    after = [dict(dz=right["dz"][t], dc=right["dc"][t], f=f[t]) for t in range(1, S)]
-    after.append(dict(dz=np.zeros(4 * H), dc=np.zeros(H), f=np.zeros(H)))
+    dh, dc, dz = right["dh"], right["dc"], right["dz"]
 
     for name, weight in (("dlogits at w = 0", 0.0), ("dlogits", w)):
         found = answers("dlogits", A, weight, p, a[:S])
@@ -151,33 +153,29 @@ def check_five_steps(answers):
         compare(name, found, expected, (STEPS, CHOICES))
         yield name
 
-    def each_step(name, labels, arguments):
-        """Compare a tensor step by step, as BPTT goes: from the last to the first."""
-        for t in reversed(range(S)):
-            found = answers(name, *arguments(t))
-            later = f"right at t = {t + 1}, not at t = {t}" if t < S - 1 else f"t = {t}"
-            at_t = [f"{later}, {label}" for label in labels]
-            compare(name, found, right[name][t], (at_t,))
+    def later(tensor):
+        """The tensor at step t + 1, for each t; 0 after the last step."""
+        return np.append(tensor[1:S], np.zeros_like(tensor[:1]), axis=0)
 
-    Wo = weights["Wo"]
-    Wh = weights["Wh"]
-    each_step("dh", units(H), lambda t: (right["dlogits"][t], after[t]["dz"], Wo, Wh))
-    yield "dh"
-    dh = right["dh"]
-    each_step("dc", units(H), lambda t: (dh[t], c[t], o[t], after[t]["dc"], after[t]["f"]))
-    yield "dc"
-    dc = right["dc"]
-    gates = (i, f, g, o)
-    each_step(
-        "dz", columns(H), lambda t: (dh[t], dc[t], *(gate[t] for gate in gates), c[t], c[t - 1])
-    )
-    yield "dz"
-    found = answers("dW", a, h, right["dz"])
+    Wo, Wh = weights["Wo"], weights["Wh"]
+    arguments = {
+        "dh": lambda t: (right["dlogits"][t], later(dz)[t], Wo, Wh),
+        "dc": lambda t: (dh[t], c[t], o[t], later(dc)[t], later(f)[t]),
+        "dz": lambda t: (dh[t], dc[t], i[t], f[t], g[t], o[t], c[t], c[t - 1]),
+    }
+    for name, labels in dict(dh=units(H), dc=units(H), dz=columns(H)).items():
+        for t in reversed(range(S)):  # as BPTT goes
+            place = f"right at t = {t + 1}, not at t = {t}" if t < S - 1 else f"t = {t}"
+            found = answers(name, *arguments[name](t))
+            compare(name, found, right[name][t], ([f"{place}, {label}" for label in labels],))
+        yield name
+
+    found = answers("dW", a, h, dz)
     if not isinstance(found, tuple | list) or len(found) != 3:
         raise Wrong("dW should return three arrays, (dWx, dWh, db)")
-    for name, tensor in zip(("dWx", "dWh", "db"), found, strict=True):
-        compare(name, tensor, right[name], axes_of_weights(H)[name])
-    yield "dW"
+    names = ("dWx", "dWh", "db")
+    expected = {name: right[name] for name in names}
+    yield from compare_weights(dict(zip(names, found, strict=True)), expected, H)
 
 
 def central_differences(loss, weights, step=1e-5):
@@ -226,7 +224,7 @@ def check_silent_bug(answers):
 
 def show_silent_bug(answers):
     """How searches fare that learn by the reader's backward pass, and by the right one."""
-    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), ["proposed"], T_MS)
+    problem = Problem(surrogate(), ["proposed"], T_MS)
     table = problem.reward_tables["proposed"]
     right = plain.backward
     seeds = FEW_SEEDS[:4]
@@ -252,18 +250,13 @@ def a_search(seed):
 # --- 5 and 6: rewards of your own -------------------------------------------------------------
 
 
-def problem_of(answers, target_ms, benchmark):
-    """The problem that the reader's reward poses, or Wrong."""
-    try:
-        return Problem(benchmark, {"my_reward": functools.partial(answers, "my_reward")}, target_ms)
-    except command_line.UserError as error:
-        raise Wrong(str(error)) from None
-
-
 def check_my_reward(answers):
-    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     for target_ms in (T_MS, 15.0, 20.0):
-        optima = problem_of(answers, target_ms, benchmark).optima()
+        mine = {"my_reward": functools.partial(answers, "my_reward")}
+        try:
+            optima = Problem(surrogate(), mine, target_ms).optima()
+        except command_line.UserError as error:
+            raise Wrong(str(error)) from None
         found = optima["my_reward"]
         best = optima["best_under_T"]
         if found["accuracy"] != best["accuracy"] or not found["meets_target"]:
@@ -273,12 +266,9 @@ def check_my_reward(answers):
 
 
 def show_my_reward(answers):
-    """Where searches with the reader's reward end, and with the paper's two."""
-    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
-    rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
-    rewards["mine"] = functools.partial(answers, "my_reward")
-    rewards["ours"] = step_and_slope
-    show_ends(Problem(benchmark, rewards, T_MS))
+    """Where searches with the reader's reward end, with the paper's two, and with ours."""
+    mine = functools.partial(answers, "my_reward")
+    show_ends(Problem(surrogate(), COMPARED | dict(mine=mine, ours=step_and_slope), T_MS))
     print("  ours: accuracy - 0.03 (LAT > T) - 0.01 max(LAT - T, 0). Can you end higher, under T?")
 
 
@@ -333,11 +323,9 @@ def check_equal_strength(answers):
 
 def show_equal_strength(answers):
     """Each reward's best cell, and where its searches end, with the exponents -0.07 and w_eq."""
-    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     w = float(answers("equal_exponent", 0.72, T_MS, nas_reward.X, nas_reward.Y))
-    rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
-    rewards[f"w {w:.3f}"] = lambda *columns: nas_reward.mnasnet(*columns, alpha=w, beta=w)
-    show_ends(Problem(benchmark, rewards, T_MS))
+    equal = functools.partial(nas_reward.mnasnet, alpha=w, beta=w)
+    show_ends(Problem(surrogate(), COMPARED | {f"w {w:.3f}": equal}, T_MS))
 
 
 # --- 7 and 8: what verdicts depend on ---------------------------------------------------------
@@ -375,7 +363,7 @@ def check_no_baseline(answers):
 def show_no_baseline(answers):
     """The real verdicts, with and without baseline."""
     print(f"  searching twice with {len(SEEDS)} seeds; this takes a minute")
-    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    problem = Problem(surrogate(), PAIR, T_MS)
     found = []  # with baseline, without: {claim: its result}
 
     def judged(hyperparameters):
@@ -395,33 +383,24 @@ def show_no_baseline(answers):
     print(f"  your prediction: {hits}, and {len(predicted - changed.keys())} that do not")
 
 
-def three_in_a_row(latency_ms, target_ms):
-    """The oracle of exercise 8: latency_ms (seeds, samples) -> (seeds,)."""
-    found = []
-    for means in window_means(latency_ms):
-        under = means <= target_ms
-        starts = [k for k in range(len(under) - 2) if under[k : k + 3].all()]
-        found.append(starts[0] * WINDOW if starts else latency_ms.shape[1])
-    return np.array(found)
-
-
 def check_stays_under(answers):
     T = 17.0
     means = np.array(list(itertools.product((16.0, T, T + 0.5), repeat=5)))  # (seeds, windows)
     latency_ms = np.repeat(means, WINDOW, axis=1)  # (seeds, samples)
     latency_ms[:, ::2] += 0.25  # not all networks of a window are alike
     latency_ms[:, 1::2] -= 0.25
-    expected = three_in_a_row(latency_ms, T)
+    first = [next((k for k in range(3) if all(row[k : k + 3])), 5) for row in means <= T]
     seeds = [f"windows with the means {', '.join(f'{m:g}' for m in row)}" for row in means]
-    compare("stays_under", answers("stays_under", latency_ms, T), expected, (seeds,))
+    compare(
+        "stays_under", answers("stays_under", latency_ms, T), WINDOW * np.array(first), (seeds,)
+    )
     yield "stays_under"
 
 
 def show_stays_under(answers):
     """Three definitions of the same word, on the same searches."""
     print("  the default run; this takes half a minute")
-    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
-    points = searched(problem, SEEDS, SAMPLES).points()
+    points = searched(Problem(surrogate(), PAIR, T_MS), SEEDS, SAMPLES).points()
     definitions = {
         "every later window": claims.stays_under_from,
         "three in a row": lambda accuracy, *columns: answers("stays_under", *columns),
@@ -439,7 +418,7 @@ def show_stays_under(answers):
 
 def phone_or_surrogate():
     """The Pixel 3's table if it was made; else the benchmark that ships."""
-    return nas_benchmark.load(PHONE if PHONE.exists() else nas_benchmark.SURROGATE)
+    return nas_benchmark.load(PHONE) if PHONE.exists() else surrogate()
 
 
 def check_prediction(answers):
@@ -460,12 +439,9 @@ def check_prediction(answers):
 
 
 def show_prediction(answers):
-    benchmark = phone_or_surrogate()
-    show_ends(Problem(benchmark, PAIR, T_MS))
+    show_ends(Problem(phone_or_surrogate(), PAIR, T_MS))
     if not PHONE.exists():
-        print(
-            "  On the surrogate both rewards have the same best cell. The phone is where they part:"
-        )
+        print("  On the surrogate both have the same best cell. The phone is where they part:")
         print("  python data/build_benchmark.py tables --device pixel3, then once more")
 
 
