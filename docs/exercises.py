@@ -25,6 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the program's files
 
@@ -224,18 +225,13 @@ def check_silent_bug(answers):
 
 def show_silent_bug(answers):
     """How searches fare that learn by the reader's backward pass, and by the right one."""
-    problem = Problem(surrogate(), ["proposed"], T_MS)
-    table = problem.reward_tables["proposed"]
-    right = plain.backward
+    table = Problem(surrogate(), ["proposed"], T_MS).reward_tables["proposed"]
     seeds = FEW_SEEDS[:4]
     print(f"  mean reward of {len(seeds)} searches of {FEW_SAMPLES} networks, first and last 100:")
-    for whose in ("yours", "right"):
-        if whose == "yours":
-            plain.backward = lambda *tensors, **named: answers("backward", *tensors, **named)
-        try:
+    passes = dict(yours=functools.partial(answers, "backward"), right=plain.backward)
+    for whose, backward in passes.items():
+        with mock.patch.object(plain, "backward", backward):
             rows = np.array([a_search(seed).search(table, FEW_SAMPLES) for seed in seeds])
-        finally:
-            plain.backward = right
         first = table[rows[:, :100]].mean()
         last = table[rows[:, -100:]].mean()
         print(f"  backward pass {whose}: {first:.4f} -> {last:.4f}")
@@ -278,21 +274,21 @@ def step_and_slope(accuracy, latency_ms, target_ms):
     return accuracy - 0.03 * above - 0.01 * np.maximum(latency_ms - target_ms, 0)
 
 
-def searched(problem, seeds, samples, **more):
+def searched(problem, seeds, hyperparameters=HYPERPARAMETERS):
     """Runs, with a bar of progress."""
     start = time.perf_counter()
 
     def on_window(rows, end):
-        command_line.progress(end, samples, time.perf_counter() - start)
+        command_line.progress(end, SAMPLES, time.perf_counter() - start)
 
-    return run_searches(problem, seeds, samples, on_window=on_window, **more)
+    return run_searches(problem, seeds, SAMPLES, CORES, hyperparameters, on_window)
 
 
 def show_ends(problem):
     """Where searches end: the mean of the last window, and each reward's best cell."""
     settings = f"T = {problem.target_ms:g} ms, {len(FEW_SEEDS)} seeds"
     print(f"  {problem.benchmark.name}, {settings}; the last {WINDOW} samples:", flush=True)
-    runs = searched(problem, FEW_SEEDS, SAMPLES)
+    runs = searched(problem, FEW_SEEDS)
     optima = problem.optima()
     for name, (accuracy, latency_ms) in runs.points().items():
         line = f"  {name:9} {latency_ms[:, -WINDOW:].mean():5.2f} ms"
@@ -367,7 +363,7 @@ def show_no_baseline(answers):
     found = []  # with baseline, without: {claim: its result}
 
     def judged(hyperparameters):
-        runs = searched(problem, SEEDS, SAMPLES, hyperparameters=hyperparameters)
+        runs = searched(problem, SEEDS, hyperparameters)
         results = claims.evaluate_claims(runs.points(), T_MS)
         found.append({claims.key(result): result for result in results})
         return [dict(claim=claim, verdict=e["verdict"]) for claim, e in found[-1].items()]
@@ -400,7 +396,7 @@ def check_stays_under(answers):
 def show_stays_under(answers):
     """Three definitions of the same word, on the same searches."""
     print("  the default run; this takes half a minute")
-    points = searched(Problem(surrogate(), PAIR, T_MS), SEEDS, SAMPLES).points()
+    points = searched(Problem(surrogate(), PAIR, T_MS), SEEDS).points()
     definitions = {
         "every later window": claims.stays_under_from,
         "three in a row": lambda accuracy, *columns: answers("stays_under", *columns),
@@ -592,18 +588,18 @@ LIMIT_S = 10  # of a check
 def verdict_apart(number, path=ANSWERS):
     """`verdict`, from a process of its own: an answer may run for ever, or end the program."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-B", __file__, str(number), "--answers", path, "--to", folder]
-        said = Path(folder) / "verdict.json"
+        diary = Path(folder) / "diary"
+        diary.write_text(json.dumps(Path(path).name), encoding="utf-8")
+        command = [sys.executable, "-B", __file__, str(number), "--answers", path, "--to", diary]
         reason = "ended the program"
         try:
             subprocess.run(command, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
             reason = f"was still running after {LIMIT_S} s"
-        if said.exists():
-            return tuple(json.loads(said.read_text(encoding="utf-8")))
-        diary = Path(folder) / "diary"
-        name = diary.read_text(encoding="utf-8") if diary.exists() else Path(path).name
-        return False, f"exercise {number}: not right: {name} {reason}"
+        found = json.loads(diary.read_text(encoding="utf-8"))
+    if isinstance(found, list):
+        return tuple(found)
+    return False, f"exercise {number}: not right: {found} {reason}"
 
 
 def print_list(path):
@@ -635,9 +631,8 @@ def main(argv):
     if args.number not in EXERCISES:
         raise command_line.UserError(f"exercises are numbered 1 to {len(EXERCISES)}")
     if args.to:
-        found = verdict(args.number, args.answers, args.to / "diary")
-        (args.to / "verdict.json").write_text(json.dumps(found), encoding="utf-8")
-        return
+        found = verdict(args.number, args.answers, args.to)
+        return args.to.write_text(json.dumps(found), encoding="utf-8")
     right, line = verdict_apart(args.number, args.answers)
     print(line, flush=True)
     show = EXERCISES[args.number].show

@@ -7,6 +7,7 @@
 Wrong is the only exception that comes out of here; its message is one line for the reader."""
 
 import copy
+import json
 import tokenize
 import traceback
 import types
@@ -29,7 +30,7 @@ class Answers:
 
     def __init__(self, path, diary=None):
         self.path = Path(path)
-        self.diary = diary  # a file that says which function runs, or None
+        self.diary = diary  # a JSON file that says which function runs, or None
         self.module = types.ModuleType("answers")
         self.module.__file__ = str(self.path)
         self.guarded(self.path.name, self.execute)
@@ -53,7 +54,7 @@ class Answers:
     def guarded(self, name, function, *arguments, **keywords):
         """function(...), with any exception turned into Wrong."""
         if self.diary:
-            self.diary.write_text(name, encoding="utf-8")
+            self.diary.write_text(json.dumps(name), encoding="utf-8")
         try:
             return function(*arguments, **keywords)
         except SystemExit:
