@@ -8,6 +8,7 @@ it and its format: 0.953<!-- 2**ALPHA:.3f -->. A table stands between <!-- block
 <!-- end -->. Expressions are of docs/values.py. Other numbers are typed by hand, and unchecked."""
 
 import difflib
+import functools
 import re
 import sys
 from pathlib import Path
@@ -25,14 +26,22 @@ NUMBER = r"[-+]?\d[\d,.]*(?:e[-+]\d+)?(?P<comment><!-- (?P<what>[^:]*?):(?P<form
 BLOCK = r"(?P<head><!-- block (?P<what>.*?) -->\n).*?(?P<end><!-- end -->)"
 
 
+@functools.cache
+def value(expression):
+    """A number or a table, from docs/values.py."""
+    return eval(expression, vars(values))
+
+
 def remade(text):
     """The page with every marked number and block as the program gives it now."""
 
-    def value(match):
-        return eval(match["what"], vars(values))
+    def block(match):
+        return f"{match['head']}{value(match['what'])}\n{match['end']}"
 
-    text = re.sub(BLOCK, lambda m: f"{m['head']}{value(m)}\n{m['end']}", text, flags=re.S)
-    return re.sub(NUMBER, lambda m: f"{format(value(m), m['form'])}{m['comment']}", text)
+    def number(match):
+        return f"{value(match['what']):{match['form']}}{match['comment']}"
+
+    return re.sub(NUMBER, number, re.sub(BLOCK, block, text, flags=re.S))
 
 
 def main(argv):

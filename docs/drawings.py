@@ -13,28 +13,11 @@ from matplotlib.patches import Circle, FancyBboxPatch
 
 import nas_benchmark
 from command_line import Parser, run
-from controller_plain import LESSON, Reinforce, forward, teacher_forcing_noise
-from figures import (
-    BLANK,
-    GREY,
-    draw_landscape,
-    levels_of,
-    mark_target_upright,
-    palette,
-    picture,
-    title_of,
-)
-from nas_benchmark import CELLS, EDGES, N_CELLS, OPERATIONS, SHORT, cell_to_row
-from nas_reward import (
-    COMPARED,
-    PAIR,
-    SAMPLES,
-    T_MS,
-    TABLE_1,
-    mnasnet_slope,
-    proposed,
-    proposed_slope,
-)
+from controller_plain import LESSON, K, Reinforce, forward, teacher_forcing_noise
+from figures import BLANK, GREY, draw_landscape, levels_of, palette, picture, title_of
+from figures import mark_target_upright as mark_target
+from nas_benchmark import EDGES, N_CELLS, OPERATIONS, SHORT, cell_to_row
+from nas_reward import COMPARED, PAIR, SAMPLES, T_MS, TABLE_1, mnasnet_slope, proposed_slope
 from nas_search import Problem
 
 
@@ -67,7 +50,7 @@ def slopes(path, target_ms=T_MS):
         axes.set(xlabel="latency (ms)", ylabel="reward lost per ms (thousandths)")
         axes.set(xlim=(0, 1.5 * target_ms), ylim=(0, 340 / target_ms))
         axes.legend(loc="upper center")
-        mark_target_upright(axes, target_ms)
+        mark_target(axes, target_ms)
 
 
 def table_1(path):
@@ -103,7 +86,7 @@ def label_pair(axes, case, accuracy, ms, R):
 EXAMPLE = (3, 1, 3, 0, 1, 3)  # the cell that nas_benchmark's docstring explains
 NODES = ((1.4, 4.2), (4.7, 6.7), (7.3, 1.7), (10.6, 4.2))  # where they stand, in inches
 NODE_COLOUR = "#CFE8F7"
-ARROW = dict(arrowstyle="-|>", mutation_scale=30, lw=3, color="black")
+BACK = "#D55E00"  # the way of the gradient
 
 
 @contextlib.contextmanager
@@ -116,69 +99,86 @@ def drawing(path, title):
         yield axes
 
 
+def write(axes, x, y, text, size=22, ha="center", **style):
+    """A text beside or around (x, y)."""
+    axes.text(x, y, text, fontsize=size, ha=ha, va="center", **style)
+
+
+def arrow(axes, x1, y1, x2, y2, **style):
+    """An arrow from (x1, y1) to (x2, y2)."""
+    usual = dict(arrowstyle="-|>", mutation_scale=30, lw=3, color="black")
+    axes.annotate("", (x2, y2), (x1, y1), arrowprops=usual | style)
+
+
+def box(axes, corner, width, height):
+    """A box with round corners."""
+    style = dict(boxstyle="round", fc=NODE_COLOUR, lw=2)
+    axes.add_patch(FancyBboxPatch(corner, width, height, **style))
+
+
 def draw_cell(path):
     """The cell 3 1 3 0 1 3: nodes, edges with their numbers, and the operations to choose from."""
     digits = " ".join(map(str, EXAMPLE))
     title = f"A cell: one of 5 operations on each of 6 edges. This one is {digits}"
     with drawing(path, title) as axes:
         for edge, (start, end) in enumerate(EDGES):
-            draw_edge(
-                axes, f"edge {edge}: {EXAMPLE[edge]}", NODES[start], NODES[end], EXAMPLE[edge]
-            )
-        for node, name in enumerate(("0\nin", "1", "2", "3\nout")):
-            axes.add_patch(Circle(NODES[node], 0.62, fc=NODE_COLOUR, ec="black", lw=2, zorder=3))
-            axes.text(*NODES[node], name, ha="center", va="center", fontsize=22, zorder=4)
+            draw_edge(axes, edge, np.array(NODES[start]), np.array(NODES[end]))
+        for at, name in zip(NODES, ("0\nin", "1", "2", "3\nout"), strict=True):
+            axes.add_patch(Circle(at, 0.62, fc=NODE_COLOUR, ec="black", lw=2, zorder=3))
+            write(axes, *at, name, zorder=4)
         for k, operation in enumerate(OPERATIONS):
             axes.text(12.1, 6.0 - 0.8 * k, f"{k}  {operation}", fontsize=22)
-        row = cell_to_row(EXAMPLE)
-        axes.text(
-            8, 0.4, f"row {row:,} of 15,625; a node is the sum of its incoming edges", ha="center"
-        )
+        row = f"row {cell_to_row(EXAMPLE):,} of 15,625"
+        axes.text(8, 0.4, f"{row}; a node is the sum of its incoming edges", ha="center")
 
 
-def draw_edge(axes, text, start, end, operation):
-    """An arrow from node to node with its text on it; pale and dashed if the edge is cut."""
+def draw_edge(axes, edge, start, end):
+    """An arrow from node to node with its operation on it; pale and dashed if the edge is cut."""
+    operation = EXAMPLE[edge]
     cut = OPERATIONS[operation] == "none"
     ink = GREY if cut else "black"
-    style = ARROW | dict(color=ink, ls="--" if cut else "-", shrinkA=48, shrinkB=48)
-    axes.annotate("", end, start, arrowprops=style)
-    x, y = 0.65 * np.array(start) + 0.35 * np.array(end)
-    axes.text(x, y, text, color=ink, ha="center", va="center", fontsize=22, bbox=BLANK)
+    arrow(axes, *start, *end, color=ink, ls="--" if cut else "-", shrinkA=48, shrinkB=48)
+    at = 0.65 * start + 0.35 * end
+    write(axes, *at, f"edge {edge}: {operation}", color=ink, bbox=BLANK)
 
 
 def draw_loop(path):
     """The loop of reinforcement learning: controller, benchmark, reward, and back."""
+    update = "REINFORCE: cells that beat the\nbaseline become more probable"
     with drawing(path, f"One step of a search, done {SAMPLES:,} times") as axes:
-        draw_box(axes, (3.2, 4.2), "controller", "an LSTM policy:\nsamples a cell")
-        draw_box(axes, (12.8, 6.2), "benchmark", f"a look-up table of\n{N_CELLS:,} cells")
-        draw_box(axes, (12.8, 2.2), "reward", "one number R from\nboth: Eq. 3 or 5")
-        draw_arrow(axes, (5.6, 4.9), (10.4, 6.2), (7.6, 6.3), "a cell:\n6 operations")
-        draw_arrow(axes, (12.8, 4.9), (12.8, 3.5), (14.2, 4.2), "accuracy,\nlatency")
-        draw_arrow(
-            axes,
-            (10.4, 2.2),
-            (5.6, 3.5),
-            (7.2, 1.8),
-            "REINFORCE: cells that beat the\nbaseline become more probable",
-        )
+        name_box(axes, 3.2, 4.2, "controller", "an LSTM policy:\nsamples a cell")
+        name_box(axes, 12.8, 6.2, "benchmark", f"a look-up table of\n{N_CELLS:,} cells")
+        name_box(axes, 12.8, 2.2, "reward", "one number R from\nboth: Eq. 3 or 5")
+        arrow(axes, 5.6, 4.9, 10.4, 6.2)
+        write(axes, 7.6, 6.3, "a cell:\n6 operations")
+        arrow(axes, 12.8, 4.9, 12.8, 3.5)
+        write(axes, 14.2, 4.2, "accuracy,\nlatency")
+        arrow(axes, 10.4, 2.2, 5.6, 3.5)
+        write(axes, 7.2, 1.8, update)
+
+
+def name_box(axes, x, y, name, text):
+    """A box around (x, y) with a name and what it stands for."""
+    box(axes, (x - 2, y - 0.95), 4, 1.9)
+    write(axes, x, y + 0.75, name, size=26, weight="bold")
+    write(axes, x, y - 0.35, text)
 
 
 def draw_update(path):
     """How the second and the third update of the printed lesson change the first softmax."""
-    table = nas_benchmark.load(nas_benchmark.SURROGATE)
-    R = proposed(table.accuracy, table.latency_ms)
+    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    R = problem.reward_tables["proposed"]
     search = Reinforce(seed=4, **LESSON)
     search.search(R, 1)
-    title = "One update each: how p of the first edge changes (the sampled operation is coloured)"
+    title = "One update each: how p of the first edge changes (black: the sampled operation)"
     with picture(path, title, columns=2) as [panels]:
-        for axes, colour in zip(panels, palette(PAIR).values(), strict=False):
-            row = int(cell_to_row(search.sample()))
-            noise, sampled = teacher_forcing_noise(CELLS[row]), CELLS[row, 0]
+        for axes in panels:
+            cell = search.sample()
+            noise = teacher_forcing_noise(cell)
             before = forward(noise, **search.weights)["p"][0]
-            search.learn(R[row])
+            search.learn(R[cell_to_row(cell)])
             change = 100 * (forward(noise, **search.weights)["p"][0] - before)
-            colours = [colour if k == sampled else GREY for k in range(len(SHORT))]
-            axes.bar(SHORT, change, color=colours)
+            axes.bar(SHORT, change, color=np.where(np.arange(K) == cell[0], "black", GREY))
             axes.axhline(0, color="black", lw=1)
             better = "better" if search.A > 0 else "worse"
             axes.set_title(f"A = {search.A:+.4f}: {better} than usual")
@@ -188,61 +188,44 @@ def draw_update(path):
 def draw_vote(path):
     """Cells, T and the curves of equal reward: where will each search go? Without the answer."""
     problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    levels = levels_of(problem)
     title = "Where will a search with each reward go?"
     with picture(path, title, columns=2) as [panels]:
         for axes, name in zip(panels, PAIR, strict=True):
             colour = palette(PAIR)[name]
-            draw_landscape(axes, problem, levels_of(problem), name, colour, best_cell=False)
+            draw_landscape(axes, problem, levels, name, colour, best_cell=False)
         panels[0].set_ylabel("accuracy (%)")
-
-
-BACK = "#D55E00"  # the way of the gradient
 
 
 def draw_lstm(path):
     """Two steps of the LSTM: forward in black, and back, where c and h collect two gradients."""
+    gates = "z = Wx[a] + h Wh + b\ni, f, o = sigmoid(z)\ng = tanh(z)"
+    twice = "orange dots: c and h are used twice, so each collects two gradients"
     with drawing(path, "Two steps of the LSTM; orange: the gradient goes back") as axes:
         for x, t in ((1.4, "t"), (8.4, "t + 1")):
-            gates = "z = Wx[a] + h Wh + b\ni, f, o = sigmoid(z)\ng = tanh(z)"
-            box = FancyBboxPatch((x, 1.7), 4.2, 2.1, boxstyle="round", fc=NODE_COLOUR, lw=2)
-            axes.add_patch(box)
-            axes.text(x + 2.1, 2.75, gates, ha="center", va="center", fontsize=18)
-            axes.text(x + 2.1, 0.9, f"step {t}", ha="center", va="center", fontsize=22)
-            axes.annotate("", (x + 2.1, 6.3), (x + 2.1, 3.9), arrowprops=ARROW)
-            axes.text(x + 1.9, 5.6, "+ i g", ha="right", va="center", fontsize=20)
-            axes.text(x + 0.1, 6.85, "f c", ha="center", va="center", fontsize=20)
-            axes.annotate("", (x + 4.9, 4.9), (x + 4.0, 6.3), arrowprops=ARROW)
-            axes.text(x + 4.95, 5.55, "o tanh(c)", ha="left", va="center", fontsize=18)
-            axes.annotate("", (x + 4.9, 7.9), (x + 4.9, 5.1), arrowprops=ARROW)
-            axes.text(x + 5.1, 7.6, "logits = h Wo", ha="left", va="center", fontsize=18)
-            for y in (6.4, 4.9):  # where c and h are used twice
-                axes.add_patch(Circle((x + (4.0 if y > 6 else 4.9), y), 0.16, fc=BACK, zorder=4))
-        axes.annotate("", (15.8, 6.4), (0.6, 6.4), arrowprops=ARROW)
-        axes.text(0.5, 6.4, "c", ha="right", va="center", fontsize=24)
-        axes.annotate("", (8.3, 3.3), (6.3, 4.9), arrowprops=ARROW)
-        axes.text(7.6, 4.45, "h", ha="left", va="center", fontsize=24)
-        back = ARROW | dict(color=BACK, ls="--")
-        axes.annotate("", (0.6, 6.1), (15.8, 6.1), arrowprops=back)
+            middle = x + 2.1
+            right = x + 4.9
+            box(axes, (x, 1.7), 4.2, 2.1)
+            write(axes, middle, 2.75, gates, size=18)
+            write(axes, middle, 0.9, f"step {t}")
+            arrow(axes, middle, 3.9, middle, 6.3)
+            write(axes, x + 1.9, 5.6, "+ i g", size=20, ha="right")
+            write(axes, x + 0.1, 6.85, "f c", size=20)
+            arrow(axes, x + 4.0, 6.3, right, 4.9)
+            write(axes, x + 4.95, 5.55, "o tanh(c)", size=18, ha="left")
+            arrow(axes, right, 5.1, right, 7.9)
+            write(axes, x + 5.1, 7.6, "logits = h Wo", size=18, ha="left")
+            for used_twice in ((x + 4.0, 6.4), (right, 4.9)):
+                axes.add_patch(Circle(used_twice, 0.16, fc=BACK, zorder=4))
+        arrow(axes, 0.6, 6.4, 15.8, 6.4)
+        write(axes, 0.5, 6.4, "c", size=24, ha="right")
+        arrow(axes, 6.3, 4.9, 8.3, 3.3)
+        write(axes, 7.6, 4.45, "h", size=24, ha="left")
+        arrow(axes, 15.8, 6.1, 0.6, 6.1, color=BACK, ls="--")
         axes.text(8.9, 5.5, "dc f", ha="center", color=BACK, fontsize=20)
-        axes.annotate("", (6.2, 4.55), (8.3, 2.85), arrowprops=back)
+        arrow(axes, 8.3, 2.85, 6.2, 4.55, color=BACK, ls="--")
         axes.text(6.95, 3.2, "Wh dz", ha="right", color=BACK, fontsize=20)
-        twice = "orange dots: c and h are used twice, so each collects two gradients"
-        axes.text(8, 0.25, twice, ha="center", va="center", color=BACK, fontsize=20)
-
-
-def draw_box(axes, middle, name, text):
-    """A box with a name and what it stands for."""
-    x, y = middle
-    box = FancyBboxPatch((x - 2, y - 0.95), 4, 1.9, boxstyle="round", fc=NODE_COLOUR, lw=2)
-    axes.add_patch(box)
-    axes.text(x, y + 0.75, name, ha="center", va="center", fontsize=26, weight="bold")
-    axes.text(x, y - 0.35, text, ha="center", va="center", fontsize=22)
-
-
-def draw_arrow(axes, start, end, at, text):
-    """An arrow, and at its side what goes along it."""
-    axes.annotate("", end, start, arrowprops=ARROW)
-    axes.text(*at, text, ha="center", va="center", fontsize=22)
+        write(axes, 8, 0.25, twice, size=20, color=BACK)
 
 
 def main(argv):

@@ -22,25 +22,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the program's files
 
 import run_experiment  # first: it sets the number of BLAS threads  # isort: skip
 import numpy as np
-from marking import Answers, Wrong, as_numbers, compare, pair_of
+from marking import Answers, Wrong, as_numbers, compare
 
 import claims
 import command_line
 import controller_plain as plain
 import nas_benchmark
 import nas_reward
-from claims import window_means
 from controller_plain import START, K, S, V
 from nas_benchmark import SHORT
-from nas_reward import PAIR, T_MS, WINDOW
-from nas_search import HYPERPARAMETERS, Problem, fixed_point_policy, run_searches
+from nas_reward import COMPARED, PAIR, T_MS, WINDOW
+from nas_search import CORES, HYPERPARAMETERS, Problem, fixed_point_policy, run_searches
 
 ANSWERS = Path(__file__).with_name("answers.py")
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"  # build_benchmark.py tables --device pixel3
@@ -48,6 +49,10 @@ SEEDS = range(run_experiment.SEEDS)  # of a verdict
 FEW_SEEDS = range(8)  # of a look
 SAMPLES = nas_reward.SAMPLES
 FEW_SAMPLES = 600  # of a look at the plain controller, which is slow
+
+
+def surrogate():
+    return nas_benchmark.load(nas_benchmark.SURROGATE)
 
 
 # --- What entries of tensors are called -------------------------------------------------------
@@ -98,7 +103,7 @@ def check_eq_4(answers):
         compare(name, answers("latency_part", printed, accuracy), L, tolerance=5e-4)
         expected[latency_ms] = L
     yield "latency_part"
-    c, b = pair_of("curve()", answers("curve"))
+    c, b = as_numbers("curve()", answers("curve"), (2,))
     for latency_ms, L in sorted(expected.items()):
         found = math.log(c - latency_ms, b) if c > latency_ms and b > 1 else math.nan
         if not abs(found - L) < 3e-4:  # Table 1 has five decimals, and y is 0.1
@@ -141,39 +146,37 @@ def check_five_steps(answers):
     a, i, f, g, o, c, h, p = tensors.values()
     H = h.shape[1]
     right = plain.backward(A, w, **tensors, **weights)
-    after = [dict(dz=right["dz"][t], dc=right["dc"][t], f=f[t]) for t in range(1, S)]
-    after.append(dict(dz=np.zeros(4 * H), dc=np.zeros(H), f=np.zeros(H)))
+    dh, dc, dz = right["dh"], right["dc"], right["dz"]
 
-    found = answers("dlogits", A, w, p, a[:S])
-    compare("dlogits", found, right["dlogits"], (STEPS, CHOICES))
-    yield "dlogits"
+    for name, weight in (("dlogits at w = 0", 0.0), ("dlogits", w)):
+        found = answers("dlogits", A, weight, p, a[:S])
+        expected = plain.backward(A, weight, **tensors, **weights)["dlogits"]
+        compare(name, found, expected, (STEPS, CHOICES))
+        yield name
 
-    def each_step(name, labels, arguments):
-        """Compare a tensor step by step, as BPTT goes: from the last to the first."""
-        for t in reversed(range(S)):
-            found = answers(name, *arguments(t))
-            at_t = [f"t = {t}, {label}" for label in labels]
-            compare(name, found, right[name][t], (at_t,))
+    def later(tensor):
+        """The tensor at step t + 1, for each t; 0 after the last step."""
+        return np.append(tensor[1:S], np.zeros_like(tensor[:1]), axis=0)
 
-    Wo = weights["Wo"]
-    Wh = weights["Wh"]
-    each_step("dh", units(H), lambda t: (right["dlogits"][t], after[t]["dz"], Wo, Wh))
-    yield "dh"
-    dh = right["dh"]
-    each_step("dc", units(H), lambda t: (dh[t], c[t], o[t], after[t]["dc"], after[t]["f"]))
-    yield "dc"
-    dc = right["dc"]
-    gates = (i, f, g, o)
-    each_step(
-        "dz", columns(H), lambda t: (dh[t], dc[t], *(gate[t] for gate in gates), c[t], c[t - 1])
-    )
-    yield "dz"
-    found = answers("dW", a, h, right["dz"])
+    Wo, Wh = weights["Wo"], weights["Wh"]
+    arguments = {
+        "dh": lambda t: (right["dlogits"][t], later(dz)[t], Wo, Wh),
+        "dc": lambda t: (dh[t], c[t], o[t], later(dc)[t], later(f)[t]),
+        "dz": lambda t: (dh[t], dc[t], i[t], f[t], g[t], o[t], c[t], c[t - 1]),
+    }
+    for name, labels in dict(dh=units(H), dc=units(H), dz=columns(H)).items():
+        for t in reversed(range(S)):  # as BPTT goes
+            place = f"right at t = {t + 1}, not at t = {t}" if t < S - 1 else f"t = {t}"
+            found = answers(name, *arguments[name](t))
+            compare(name, found, right[name][t], ([f"{place}, {label}" for label in labels],))
+        yield name
+
+    found = answers("dW", a, h, dz)
     if not isinstance(found, tuple | list) or len(found) != 3:
         raise Wrong("dW should return three arrays, (dWx, dWh, db)")
-    for name, tensor in zip(("dWx", "dWh", "db"), found, strict=True):
-        compare(name, tensor, right[name], axes_of_weights(H)[name])
-    yield "dW"
+    names = ("dWx", "dWh", "db")
+    expected = {name: right[name] for name in names}
+    yield from compare_weights(dict(zip(names, found, strict=True)), expected, H)
 
 
 def central_differences(loss, weights, step=1e-5):
@@ -222,18 +225,13 @@ def check_silent_bug(answers):
 
 def show_silent_bug(answers):
     """How searches fare that learn by the reader's backward pass, and by the right one."""
-    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), ["proposed"], T_MS)
-    table = problem.reward_tables["proposed"]
-    right = plain.backward
+    table = Problem(surrogate(), ["proposed"], T_MS).reward_tables["proposed"]
     seeds = FEW_SEEDS[:4]
     print(f"  mean reward of {len(seeds)} searches of {FEW_SAMPLES} networks, first and last 100:")
-    for whose in ("yours", "right"):
-        if whose == "yours":
-            plain.backward = lambda *tensors, **named: answers("backward", *tensors, **named)
-        try:
+    passes = dict(yours=functools.partial(answers, "backward"), right=plain.backward)
+    for whose, backward in passes.items():
+        with mock.patch.object(plain, "backward", backward):
             rows = np.array([a_search(seed).search(table, FEW_SAMPLES) for seed in seeds])
-        finally:
-            plain.backward = right
         first = table[rows[:, :100]].mean()
         last = table[rows[:, -100:]].mean()
         print(f"  backward pass {whose}: {first:.4f} -> {last:.4f}")
@@ -248,18 +246,13 @@ def a_search(seed):
 # --- 5 and 6: rewards of your own -------------------------------------------------------------
 
 
-def problem_of(answers, target_ms, benchmark):
-    """The problem that the reader's reward poses, or Wrong."""
-    try:
-        return Problem(benchmark, {"my_reward": functools.partial(answers, "my_reward")}, target_ms)
-    except command_line.UserError as error:
-        raise Wrong(str(error)) from None
-
-
 def check_my_reward(answers):
-    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     for target_ms in (T_MS, 15.0, 20.0):
-        optima = problem_of(answers, target_ms, benchmark).optima()
+        mine = {"my_reward": functools.partial(answers, "my_reward")}
+        try:
+            optima = Problem(surrogate(), mine, target_ms).optima()
+        except command_line.UserError as error:
+            raise Wrong(str(error)) from None
         found = optima["my_reward"]
         best = optima["best_under_T"]
         if found["accuracy"] != best["accuracy"] or not found["meets_target"]:
@@ -269,12 +262,9 @@ def check_my_reward(answers):
 
 
 def show_my_reward(answers):
-    """Where searches with the reader's reward end, and with the paper's two."""
-    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
-    rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
-    rewards["mine"] = functools.partial(answers, "my_reward")
-    rewards["ours"] = step_and_slope
-    show_ends(Problem(benchmark, rewards, T_MS))
+    """Where searches with the reader's reward end, with the paper's two, and with ours."""
+    mine = functools.partial(answers, "my_reward")
+    show_ends(Problem(surrogate(), COMPARED | dict(mine=mine, ours=step_and_slope), T_MS))
     print("  ours: accuracy - 0.03 (LAT > T) - 0.01 max(LAT - T, 0). Can you end higher, under T?")
 
 
@@ -284,21 +274,21 @@ def step_and_slope(accuracy, latency_ms, target_ms):
     return accuracy - 0.03 * above - 0.01 * np.maximum(latency_ms - target_ms, 0)
 
 
-def searched(problem, seeds, samples, **more):
+def searched(problem, seeds, hyperparameters=HYPERPARAMETERS):
     """Runs, with a bar of progress."""
     start = time.perf_counter()
 
     def on_window(rows, end):
-        command_line.progress(end, samples, time.perf_counter() - start)
+        command_line.progress(end, SAMPLES, time.perf_counter() - start)
 
-    return run_searches(problem, seeds, samples, on_window=on_window, **more)
+    return run_searches(problem, seeds, SAMPLES, CORES, hyperparameters, on_window)
 
 
 def show_ends(problem):
     """Where searches end: the mean of the last window, and each reward's best cell."""
     settings = f"T = {problem.target_ms:g} ms, {len(FEW_SEEDS)} seeds"
     print(f"  {problem.benchmark.name}, {settings}; the last {WINDOW} samples:", flush=True)
-    runs = searched(problem, FEW_SEEDS, SAMPLES)
+    runs = searched(problem, FEW_SEEDS)
     optima = problem.optima()
     for name, (accuracy, latency_ms) in runs.points().items():
         line = f"  {name:9} {latency_ms[:, -WINDOW:].mean():5.2f} ms"
@@ -329,11 +319,9 @@ def check_equal_strength(answers):
 
 def show_equal_strength(answers):
     """Each reward's best cell, and where its searches end, with the exponents -0.07 and w_eq."""
-    benchmark = nas_benchmark.load(nas_benchmark.SURROGATE)
     w = float(answers("equal_exponent", 0.72, T_MS, nas_reward.X, nas_reward.Y))
-    rewards = {name: nas_reward.REWARDS[name] for name in PAIR}
-    rewards[f"w {w:.3f}"] = lambda *columns: nas_reward.mnasnet(*columns, alpha=w, beta=w)
-    show_ends(Problem(benchmark, rewards, T_MS))
+    equal = functools.partial(nas_reward.mnasnet, alpha=w, beta=w)
+    show_ends(Problem(surrogate(), COMPARED | {f"w {w:.3f}": equal}, T_MS))
 
 
 # --- 7 and 8: what verdicts depend on ---------------------------------------------------------
@@ -371,11 +359,11 @@ def check_no_baseline(answers):
 def show_no_baseline(answers):
     """The real verdicts, with and without baseline."""
     print(f"  searching twice with {len(SEEDS)} seeds; this takes a minute")
-    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    problem = Problem(surrogate(), PAIR, T_MS)
     found = []  # with baseline, without: {claim: its result}
 
     def judged(hyperparameters):
-        runs = searched(problem, SEEDS, SAMPLES, hyperparameters=hyperparameters)
+        runs = searched(problem, SEEDS, hyperparameters)
         results = claims.evaluate_claims(runs.points(), T_MS)
         found.append({claims.key(result): result for result in results})
         return [dict(claim=claim, verdict=e["verdict"]) for claim, e in found[-1].items()]
@@ -391,40 +379,31 @@ def show_no_baseline(answers):
     print(f"  your prediction: {hits}, and {len(predicted - changed.keys())} that do not")
 
 
-def three_in_a_row(latency_ms, target_ms):
-    """The oracle of exercise 8: latency_ms (seeds, samples) -> (seeds,)."""
-    found = []
-    for means in window_means(latency_ms):
-        under = means <= target_ms
-        starts = [k for k in range(len(under) - 2) if under[k : k + 3].all()]
-        found.append(starts[0] * WINDOW if starts else latency_ms.shape[1])
-    return np.array(found)
-
-
 def check_stays_under(answers):
     T = 17.0
     means = np.array(list(itertools.product((16.0, T, T + 0.5), repeat=5)))  # (seeds, windows)
     latency_ms = np.repeat(means, WINDOW, axis=1)  # (seeds, samples)
     latency_ms[:, ::2] += 0.25  # not all networks of a window are alike
     latency_ms[:, 1::2] -= 0.25
-    expected = three_in_a_row(latency_ms, T)
+    first = [next((k for k in range(3) if all(row[k : k + 3])), 5) for row in means <= T]
     seeds = [f"windows with the means {', '.join(f'{m:g}' for m in row)}" for row in means]
-    compare("stays_under", answers("stays_under", latency_ms, T), expected, (seeds,))
+    compare(
+        "stays_under", answers("stays_under", latency_ms, T), WINDOW * np.array(first), (seeds,)
+    )
     yield "stays_under"
 
 
 def show_stays_under(answers):
     """Three definitions of the same word, on the same searches."""
     print("  the default run; this takes half a minute")
-    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
-    points = searched(problem, SEEDS, SAMPLES).points()
+    points = searched(Problem(surrogate(), PAIR, T_MS), SEEDS).points()
     definitions = {
         "every later window": claims.stays_under_from,
         "three in a row": lambda accuracy, *columns: answers("stays_under", *columns),
         "the first window": claims.first_window_under,
     }
     for words, stays_under in definitions.items():
-        found = {name: stays_under(*points[name], T_MS) for name in points}
+        found = {name: np.asarray(stays_under(*points[name], T_MS)) for name in points}
         medians = ", ".join(f"{name} {np.median(found[name]):,.0f}" for name in found)
         p, verdict = claims.judge_sign(found["mnasnet"] - found["proposed"])
         print(f"  {words:19} {medians}; proposed sooner: {verdict} (p = {p:.2g})")
@@ -435,7 +414,7 @@ def show_stays_under(answers):
 
 def phone_or_surrogate():
     """The Pixel 3's table if it was made; else the benchmark that ships."""
-    return nas_benchmark.load(PHONE if PHONE.exists() else nas_benchmark.SURROGATE)
+    return nas_benchmark.load(PHONE) if PHONE.exists() else surrogate()
 
 
 def check_prediction(answers):
@@ -445,7 +424,7 @@ def check_prediction(answers):
     for name in PAIR:
         if not isinstance(found, dict) or name not in found:
             raise Wrong(f"prediction should return a dict with the key {name!r}")
-        numbers = pair_of(f"prediction of {name}", found[name])
+        numbers = as_numbers(f"prediction of {name}", found[name], (2,))
         right = (optima[name]["latency_ms"], 100 * optima[name]["accuracy"])
         for what, number, best in zip(("ms", "percent"), numbers, right, strict=True):
             if not abs(number - best) <= 1:
@@ -456,12 +435,9 @@ def check_prediction(answers):
 
 
 def show_prediction(answers):
-    benchmark = phone_or_surrogate()
-    show_ends(Problem(benchmark, PAIR, T_MS))
+    show_ends(Problem(phone_or_surrogate(), PAIR, T_MS))
     if not PHONE.exists():
-        print(
-            "  On the surrogate both rewards have the same best cell. The phone is where they part:"
-        )
+        print("  On the surrogate both have the same best cell. The phone is where they part:")
         print("  python data/build_benchmark.py tables --device pixel3, then once more")
 
 
@@ -612,18 +588,18 @@ LIMIT_S = 10  # of a check
 def verdict_apart(number, path=ANSWERS):
     """`verdict`, from a process of its own: an answer may run for ever, or end the program."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-B", __file__, str(number), "--answers", path, "--to", folder]
-        said = Path(folder) / "verdict.json"
+        diary = Path(folder) / "diary"
+        diary.write_text(json.dumps(Path(path).name), encoding="utf-8")
+        command = [sys.executable, "-B", __file__, str(number), "--answers", path, "--to", diary]
         reason = "ended the program"
         try:
             subprocess.run(command, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
             reason = f"was still running after {LIMIT_S} s"
-        if said.exists():
-            return tuple(json.loads(said.read_text(encoding="utf-8")))
-        diary = Path(folder) / "diary"
-        name = diary.read_text(encoding="utf-8") if diary.exists() else Path(path).name
-        return False, f"exercise {number}: not right: {name} {reason}"
+        found = json.loads(diary.read_text(encoding="utf-8"))
+    if isinstance(found, list):
+        return tuple(found)
+    return False, f"exercise {number}: not right: {found} {reason}"
 
 
 def print_list(path):
@@ -631,13 +607,14 @@ def print_list(path):
         Answers(path)
     except Wrong as wrong:  # a syntax error, say
         print(f"  {wrong}")
-    for number, exercise in EXERCISES.items():
-        right, line = verdict_apart(number, path)
-        done, half, _ = line.partition(" right; ")
-        state = "right" if right else "open"
-        if half:
-            state = f"open; {done.partition(': ')[2]} right"
-        print(f"  {number:2}  {exercise.title:34} {exercise.minutes:3} minutes  {state}")
+    with ThreadPoolExecutor(CORES) as pool:
+        verdicts = pool.map(functools.partial(verdict_apart, path=path), EXERCISES)
+        for (number, exercise), (right, line) in zip(EXERCISES.items(), verdicts, strict=True):
+            done, half, _ = line.partition(" right; ")
+            state = "right" if right else "open"
+            if half:
+                state = f"open; {done.partition(': ')[2]} right"
+            print(f"  {number:2}  {exercise.title:34} {exercise.minutes:3} minutes  {state}")
 
 
 def main(argv):
@@ -654,9 +631,8 @@ def main(argv):
     if args.number not in EXERCISES:
         raise command_line.UserError(f"exercises are numbered 1 to {len(EXERCISES)}")
     if args.to:
-        found = verdict(args.number, args.answers, args.to / "diary")
-        (args.to / "verdict.json").write_text(json.dumps(found), encoding="utf-8")
-        return
+        found = verdict(args.number, args.answers, args.to)
+        return args.to.write_text(json.dumps(found), encoding="utf-8")
     right, line = verdict_apart(args.number, args.answers)
     print(line, flush=True)
     show = EXERCISES[args.number].show

@@ -7,6 +7,7 @@
 Wrong is the only exception that comes out of here; its message is one line for the reader."""
 
 import copy
+import json
 import tokenize
 import traceback
 import types
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from command_line import UserError
+from command_line import UserError, one_line
 
 
 class Wrong(UserError):
@@ -29,7 +30,7 @@ class Answers:
 
     def __init__(self, path, diary=None):
         self.path = Path(path)
-        self.diary = diary  # a file that says which function runs, or None
+        self.diary = diary  # a JSON file that says which function runs, or None
         self.module = types.ModuleType("answers")
         self.module.__file__ = str(self.path)
         self.guarded(self.path.name, self.execute)
@@ -53,7 +54,7 @@ class Answers:
     def guarded(self, name, function, *arguments, **keywords):
         """function(...), with any exception turned into Wrong."""
         if self.diary:
-            self.diary.write_text(name, encoding="utf-8")
+            self.diary.write_text(json.dumps(name), encoding="utf-8")
         try:
             return function(*arguments, **keywords)
         except SystemExit:
@@ -78,10 +79,8 @@ def compare(name, found, expected, axes=(), tolerance=1e-6):
     """Raise Wrong if `found` is not `expected`: at the first entry that differs, or is NaN.
 
     axes: for each axis, what its entries are called. tolerance: absolute, and relative above 1."""
-    found = as_numbers(name, found)
     expected = np.asarray(expected, float)
-    if found.shape != expected.shape:
-        raise Wrong(f"{name} has the shape {found.shape}, and should have {expected.shape}")
+    found = as_numbers(name, found, expected.shape)
     near = np.abs(found - expected) <= tolerance * np.maximum(1, np.abs(expected))
     if not near.all():
         first = tuple(np.argwhere(~near)[0])
@@ -91,17 +90,13 @@ def compare(name, found, expected, axes=(), tolerance=1e-6):
         raise Wrong(f"{name}{place}: {numbers}")
 
 
-def as_numbers(name, found):
-    """What an answer returned as an array of floats, or Wrong."""
+def as_numbers(name, found, shape=()):
+    """What an answer returned as an array of floats of this shape, or Wrong."""
     try:
-        return np.asarray(found, float)
-    except (TypeError, ValueError):
-        raise Wrong(f"{name} is not a number or an array: {found!s:.60}") from None
-
-
-def pair_of(name, found):
-    """What an answer returned as two numbers, or Wrong."""
-    numbers = as_numbers(name, found)
-    if numbers.shape != (2,):
-        raise Wrong(f"{name} should be two numbers, and has the shape {numbers.shape}")
-    return numbers.tolist()
+        found = np.asarray(found, float)
+    except (TypeError, ValueError, OverflowError):
+        text = one_line(str(found), 60)
+        raise Wrong(f"{name} is not a number or an array: {text}") from None
+    if found.shape != shape:
+        raise Wrong(f"{name} has the shape {found.shape}, and should have {shape}")
+    return found

@@ -14,24 +14,17 @@ import matplotlib
 import numpy as np
 from matplotlib.widgets import Button, CheckButtons, RadioButtons, Slider
 
+import figures
 import nas_benchmark
 from command_line import Parser, UserError, run
-from figures import (
-    SIZE,
-    STYLE,
-    draw_cells,
-    limits,
-    mark_fixed_point,
-    mark_target_upright,
-    palette,
-    title_of,
-)
-from nas_reward import ALPHA, PAIR, T_MS, WINDOW, Y, equal_strength, mnasnet, proposed
+from nas_reward import ALPHA, PAIR, SAMPLES, T_MS, WINDOW, Y, equal_strength, mnasnet, proposed
 from nas_search import HYPERPARAMETERS, Problem, run_searches
 
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"
 PHONE_MISSING = f"No {PHONE.name} yet: python data/build_benchmark.py tables --device pixel3"
 BOXES = ["best cell", "fixed point"]
+SEARCHES = 4  # per reward: one alone can mislead, and these take 3 s
+ENDS = f"Small dots: where {SEARCHES} searches of {SAMPLES:,} samples end; large dot: their mean"
 PRESETS = {  # name: what one sees
     "paper": "At T, the curve of MnasNet's reward is flatter: its latency penalty is smaller",
     "equal penalty": "A larger -w: both rewards now have the same latency penalty at T",
@@ -44,36 +37,38 @@ class Explorer:
     """Both rewards over all cells of a benchmark, with sliders, on a Figure that has a canvas.
 
     A panel shows curves of equal reward. Two boxes show answers to "where will a search go?": the
-    best cell (filled star), the fixed point (hollow star). A button runs a search per reward."""
+    best cell (filled star), the fixed point (hollow star). A button runs searches (dots)."""
 
     def __init__(self, figure, benchmark):
         self.figure = figure
         self.usual = benchmark
         self.benchmark = benchmark
-        self.ends = {}  # {reward: (ms, percent)}: where the searches ended, until something moves
+        self.ends = {}  # {reward: (ms, percent)}: where its searches ended, until something moves
         self.panels = figure.subplots(1, 2)
         figure.subplots_adjust(left=0.07, right=0.97, top=0.86, bottom=0.36, wspace=0.1)
-        colours = palette(PAIR)
+        colours = figures.palette(PAIR)
         weight = HYPERPARAMETERS["entropy_weight"]
-        self.T = self.add_slider(0.23, "T (ms)", 0.017, 40.0, T_MS, "black")
+        self.T = self.add_slider(0.23, "T (ms)", T_MS / 1000, 40.0, T_MS, "black")
+        self.T.valstep = np.append(T_MS / 1000, np.arange(0.5, 40.5, 0.5))
         self.w = self.add_slider(0.165, "w of mnasnet", -0.3, 0.0, ALPHA, colours["mnasnet"])
         self.y = self.add_slider(0.10, "y of proposed", 0.0, 0.4, Y, colours["proposed"])
         self.entropy = self.add_slider(0.035, "entropy weight", 0.001, 0.02, weight, "black")
-        self.boxes = CheckButtons(figure.add_axes((0.56, 0.12, 0.13, 0.13), frameon=False), BOXES)
+        place = figure.add_axes((0.56, 0.12, 0.13, 0.13), frameon=False)
+        self.boxes = CheckButtons(place, BOXES)
         self.boxes.on_clicked(self.draw)
-        self.button = Button(figure.add_axes((0.57, 0.03, 0.11, 0.07)), "run a search")
+        self.button = Button(figure.add_axes((0.57, 0.03, 0.11, 0.07)), "run searches")
         self.button.on_clicked(self.search)
-        buttons = figure.add_axes((0.71, 0.02, 0.27, 0.25), frameon=False)
-        self.presets = RadioButtons(buttons, list(PRESETS), activecolor="black")
+        place = figure.add_axes((0.71, 0.01, 0.27, 0.23), frameon=False)
+        place.set_title("start from", loc="left")
+        self.presets = RadioButtons(place, list(PRESETS), activecolor="black")
         self.presets.on_clicked(self.choose)
         self.choose("paper")
 
     def add_slider(self, bottom, label, low, high, start, colour):
         """A slider that draws again when it is moved."""
         axes = self.figure.add_axes((0.18, bottom, 0.30, 0.04))
-        slider = Slider(
-            axes, label, low, high, valinit=start, valfmt="%.3f", color=colour, initcolor="none"
-        )
+        style = dict(valfmt="%.4g", color=colour, initcolor="none")
+        slider = Slider(axes, label, low, high, valinit=start, **style)
         slider.on_changed(self.draw)
         return slider
 
@@ -108,41 +103,48 @@ class Explorer:
         }
 
     def search(self, _=None):
-        """Run one search with each reward, and show where they end."""
+        """Run searches with each reward, and show where they end."""
+        self.figure.suptitle("searching ...")
+        self.figure.canvas.draw()
+        self.figure.canvas.flush_events()
+        chosen = HYPERPARAMETERS | dict(entropy_weight=self.entropy.val)
         ends = {}
         for name, reward in self.rewards().items():
             with contextlib.suppress(UserError):  # T that Eq. 4 refuses
                 problem = Problem(self.benchmark, {name: reward}, self.T.val)
-                chosen = HYPERPARAMETERS | dict(entropy_weight=self.entropy.val)
-                runs = run_searches(problem, [0], workers=1, hyperparameters=chosen)
-                accuracy, ms = (column[0, -WINDOW:].mean() for column in runs.points()[name])
-                ends[name] = (ms, 100 * accuracy)
-        self.draw()
-        self.ends = ends
-        self.draw(keep_ends=True)
+                runs = run_searches(problem, range(SEARCHES), SAMPLES, 1, chosen)
+                accuracy, ms = runs.points()[name]  # (searches, samples) each
+                last = (ms[:, -WINDOW:], 100 * accuracy[:, -WINDOW:])
+                ends[name] = np.mean(last, axis=2)
+        self.draw(ends=ends)
+        self.figure.suptitle(ENDS)
 
-    def draw(self, _=None, keep_ends=False):
-        """Draw both panels for where the sliders stand."""
-        if not keep_ends:
-            self.ends = {}
-        for axes, (name, reward) in zip(self.panels, self.rewards().items(), strict=True):
-            self.draw_panel(axes, name, reward)
+    def draw(self, _=None, ends=()):
+        """Draw both panels for where the sliders stand, and ends {reward: (ms, percent)}."""
+        self.ends = dict(ends)
+        rewards = self.rewards()
+        for axes, name in zip(self.panels, rewards, strict=True):
+            self.draw_panel(axes, name, rewards[name])
         self.panels[0].set_ylabel("accuracy (%)")
         self.figure.suptitle("")
         self.figure.canvas.draw_idle()
 
     def draw_panel(self, axes, name, reward):
         """The cells, T, curves of equal reward, and what the boxes ask for; or why T is refused."""
-        colour = palette(PAIR)[name]
-        x, y = limits(self.benchmark)
+        colour = figures.palette(PAIR)[name]
+        x, y = figures.limits(self.benchmark)
         axes.clear()
-        draw_cells(axes, self.benchmark)
-        mark_target_upright(axes, self.T.val, at=0.06)
+        figures.draw_cells(axes, self.benchmark)
+        figures.mark_target_upright(axes, self.T.val, at=0.06)
         axes.set(xlim=x, ylim=y, xlabel="latency (ms)")
+        axes.set_title(figures.title_of(name), color=colour)
         try:
             problem = Problem(self.benchmark, {name: reward}, self.T.val)
         except UserError as refusal:
-            axes.set_title(str(refusal).replace(": ", ":\n"), color=colour)
+            text = str(refusal).replace(": ", ":\n")
+            style = dict(color=colour, bbox=figures.BLANK, zorder=4)
+            middle = dict(ha="center", va="center", transform=axes.transAxes)
+            axes.text(0.5, 0.5, text, **style, **middle)
             return
         R = problem.reward_tables[name]
         best = np.argmax(R)
@@ -152,19 +154,23 @@ class Explorer:
             curve = equal_reward(reward, R[best] + 0.02 * k, ms, self.T.val)
             thick = best_cell and k == 0
             axes.plot(ms, 100 * curve, color=colour, lw=3.5 if thick else 1)
-        axes.set_title(title_of(name), color=colour)
-        star = dict(ms=28, mec="black", zorder=4)
+        said = []  # in the title
         if best_cell:
             cell = problem.facts(best)
             place = (cell["latency_ms"], 100 * cell["accuracy"])
-            axes.plot(*place, "*", color=colour, **star)
-            axes.set_title(
-                "{}: best cell {:.1f} ms, {:.1f}%".format(title_of(name), *place), color=colour
-            )
+            axes.plot(*place, "*", color=colour, ms=28, mec="black", zorder=4)
+            said.append("best cell {:.1f} ms, {:.1f}%".format(*place))
         if fixed_point:
-            mark_fixed_point(axes, problem.fixed_points(self.entropy.val)[name], colour)
+            end = problem.fixed_points(self.entropy.val)[name]
+            figures.mark_fixed_point(axes, end, colour)
         if name in self.ends:
-            axes.plot(*self.ends[name], "o", ms=16, color=colour, mec="white", zorder=5)
+            mean = np.mean(self.ends[name], axis=1)
+            dots = dict(color=colour, mec="white", zorder=5)
+            axes.plot(*mean, "o", ms=16, **dots)
+            axes.plot(*self.ends[name], "o", ms=9, **dots)
+            said.append("searches end at {:.1f} ms, {:.1f}%".format(*mean))
+        if said:
+            axes.set_title(f"{figures.title_of(name)}: " + "\n".join(said), color=colour)
 
 
 def equal_reward(reward, R, ms, target_ms):
@@ -185,9 +191,9 @@ def explore(argv):
     benchmark = nas_benchmark.load(args.benchmark)
     import matplotlib.pyplot as plt  # here, for only this needs a display
 
-    matplotlib.rcParams.update(STYLE)
+    matplotlib.rcParams.update(figures.STYLE)
     try:
-        figure = plt.figure(figsize=SIZE, dpi=80)
+        figure = plt.figure(figsize=figures.SIZE, dpi=72)  # 768 pixels are enough
     except ImportError:  # MPLBACKEND asks for what cannot be had
         raise UserError(NO_WINDOW) from None
     if plt.get_backend().lower() == "agg":

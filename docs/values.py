@@ -62,14 +62,6 @@ def random_count(low, high):
     return np.median(claims.count_under(*points, T_MS, low, high))
 
 
-def phone(reward, unit):
-    """A reward's best cell on a Pixel 3 at T = 17 ms: its latency in ms, or its accuracy in %."""
-    lines = read_csv(STUDY / "verdicts.csv")
-    wanted = dict(table="pixel3", target_ms="17.0")
-    line = next(line for line in lines if wanted.items() <= line.items())
-    return float(line[f"optimum of {reward}, {unit}"])
-
-
 # --- Blocks -----------------------------------------------------------------------------------
 
 
@@ -107,22 +99,17 @@ def by_hand():
     """One step of size 1 on five logits that were equal, for an advantage of either sign."""
     drawn = OPERATIONS.index("nor_conv_3x3")
     p = np.full(K, 1 / K)
-    names = plain.in_columns(SHORT, "<9")
-    lines = [f"{'':14}{names}", f"p{'':13}{columns_of(p)}"]
+    lines = [("", SHORT, "<9", ""), ("p", p, "<9.3f", "")]
     for A in (0.1, -0.1):
         dlogits = A * (p - np.eye(K)[drawn])
         after = plain.softmax(np.log(p) - dlogits)
         lines += [
-            f"A = {A:+.1f}",
-            f"  dlogits     {columns_of(dlogits, '+.3f')}A (p - one-hot), {SHORT[drawn]} sampled",
-            f"  new p       {columns_of(after)}softmax(logits - dlogits)",
+            (f"A = {A:+.1f}", [], "", ""),
+            ("  dlogits", dlogits, "<+9.3f", f"A (p - one-hot), {SHORT[drawn]} sampled"),
+            ("  new p", after, "<9.3f", "softmax(logits - dlogits)"),
         ]
-    return fenced("\n".join(line.rstrip() for line in lines))
-
-
-def columns_of(values, form=".3f"):
-    """The values (K,) in one line of columns."""
-    return "".join(f"{value:{form}}".ljust(9) for value in values)
+    text = [f"{name:14}{plain.in_columns(v, form)}{why}".rstrip() for name, v, form, why in lines]
+    return fenced("\n".join(text))
 
 
 def second_update():
