@@ -23,27 +23,20 @@ Left out: which penalty is right. That is for the user to say; no search can."""
 
 import functools
 import math
-import sys
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
-
-import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
+from tables import MODELLED, STUDY, collect, main, read, table_of  # first  # isort: skip
 import build_benchmark
 import fixed_points
 import numpy as np
-import published as protocol
-from pages import markdown, read_csv, write_csv
-from sensitivity import MODELLED, table_of
-from tables import STUDY, choose, fill
+import published
+from pages import markdown, write_csv
 
 import figures
-from command_line import atomic_output, run, tracked
+from command_line import atomic_output, tracked
 from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, Y, equal_strength, mnasnet, proposed
 from nas_search import HYPERPARAMETERS, Problem, run_searches, words_of
 
 PROXYLESS = -0.10  # ProxylessNAS's exponent (Cai et al. 2019; their code)
-
 
 # --- Strength: the searches -------------------------------------------------------------------
 
@@ -55,8 +48,7 @@ SWEEP = (("y", 0.03), ("w", ALPHA), ("w", PROXYLESS), ("y", Y), ("y", 0.14), ("y
 MNASNET_SETTING = SWEEP.index(("w", ALPHA))
 PAPER_SETTING = SWEEP.index(("y", Y))
 PAPERS = (("mnasnet", MNASNET_SETTING), ("paper", PAPER_SETTING))  # its two rewards
-END = ("accuracy", "latency_ms", "under")
-EXPECTED = ("accuracy", "latency_ms", "p_under_target")  # the same in nas_search
+EXPECTED = ("accuracy", "latency_ms", "p_under_target")  # an end, by its names in nas_search
 
 
 def y_of_equal_strength(w, accuracy, target_ms):
@@ -70,12 +62,10 @@ def strengths(benchmark, target_ms):
     accuracy = float(benchmark.accuracy[benchmark.latency_ms <= target_ms].max())
     pairs = []
     for name, value in SWEEP:
-        w = y = value
         if name == "w":
-            y = y_of_equal_strength(w, accuracy, target_ms)
+            pairs.append((value, y_of_equal_strength(value, accuracy, target_ms)))
         else:
-            w = equal_strength(y, accuracy, target_ms)
-        pairs.append((w, y))
+            pairs.append((equal_strength(value, accuracy, target_ms), value))
     return pairs
 
 
@@ -96,45 +86,34 @@ def strength_problem(benchmark, target_ms):
     return Problem(benchmark, rewards, target_ms)
 
 
-def strength(folder, seeds=SEEDS, samples=SAMPLES, out=STUDY):
-    """Search with both forms at every strength on every table; writes to the folder `out`."""
-    benchmarks = {table: table_of(table, folder) for table in TARGETS_MS}
-    lines = []
-    for table, benchmark in tracked(list(benchmarks.items())):
-        problem = strength_problem(benchmark, TARGETS_MS[table])
-        lines += strength_lines(table, run_searches(problem, seeds, samples))
-    write_csv(out / "strength.csv", lines)
-    with atomic_output(out) as unfinished:
-        draw_strength(unfinished / "strength.png", read_runs(out), benchmarks)
-    fill(out / "beyond.md", strength_tables(out))
+def strength(folder):
+    """Search with both forms at every strength on every table; writes strength.csv and .png."""
+    lines_of = functools.partial(strength_lines, folder)
+    collect(STUDY / "strength.csv", list(TARGETS_MS.items()), lines_of)
+    benchmarks = {table: table_of(table, folder) for table in PANELS}
+    with atomic_output(STUDY) as unfinished:
+        draw_strength(unfinished / "strength.png", read_runs(), benchmarks)
 
 
-def strength_lines(table, runs):
-    """Where each search ended, and each reward's optimum: dicts for the CSV file."""
-    problem = runs.problem
+def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
+    """Where each search on a table ended, and each reward's optimum: dicts for the CSV file."""
+    problem = strength_problem(table_of(table, folder), target_ms)
+    runs = run_searches(problem, seeds, samples)
+    pairs = strengths(problem.benchmark, target_ms)
     optima = problem.optima()
-    pairs = strengths(problem.benchmark, problem.target_ms)
     lines = []
     for form, k in problem.reward_tables:
-        w, y = pairs[k]
-        reward = dict(table=table, pair=k, w=round(w, 4), y=round(y, 4), form=form)
+        w, y = (round(value, 4) for value in pairs[k])
+        reward = dict(table=table, pair=k, w=w, y=y, form=form)
         best = optima[form, k]
-        end = end_line(best["accuracy"], best["latency_ms"], best["meets_target"])
-        lines.append(reward | dict(kind="optimum", seed="") | end)
-        expected = runs.expected[form, k]
-        for n, seed in enumerate(runs.seeds):
-            last = [expected[name][n, -1] for name in EXPECTED]
-            lines.append(reward | dict(kind="search", seed=seed) | end_line(*last))
+        ends = [("optimum", "", best["accuracy"], best["latency_ms"], best["meets_target"])]
+        last = [runs.expected[form, k][name][:, -1] for name in EXPECTED]  # (seeds,) each
+        ends += [("search", *end) for end in zip(seeds, *last, strict=True)]
+        for kind, seed, accuracy, ms, under in ends:
+            line = reward | dict(kind=kind, seed=seed, accuracy=round(100 * float(accuracy), 3))
+            line |= dict(latency_ms=round(float(ms), 3), under=round(100 * float(under), 1))
+            lines.append(line)
     return lines
-
-
-def end_line(accuracy, latency_ms, under):
-    """An end for the CSV file; accuracy and share under T in 0..1."""
-    return dict(
-        accuracy=round(100 * float(accuracy), 3),
-        latency_ms=round(float(latency_ms), 3),
-        under=round(100 * float(under), 1),
-    )
 
 
 # --- Strength: the tables ---------------------------------------------------------------------
@@ -147,14 +126,16 @@ def read_runs(folder=STUDY):
 
 
 def ends(runs, table, form, pair, kind="search"):
-    """END of the searches, (seeds, 3); of kind "optimum", of the reward's best cell, (1, 3)."""
+    """Accuracy, ms and share under T at the ends of the searches, (seeds, 3), in % and ms.
+
+    Of kind "optimum", the same of the reward's best cell, (1, 3)."""
     found = runs[(runs["table"] == table) & (runs["kind"] == kind)]
     found = found[(found["form"] == form) & (found["pair"] == pair)]
-    return np.stack([found[name] for name in END], axis=1)
+    return np.stack([found[name] for name in ("accuracy", "latency_ms", "under")], axis=1)
 
 
 def middle(runs, table, form, pair):
-    """(3,): END, the median over seeds."""
+    """The median of `ends` over the seeds, (3,)."""
     return np.median(ends(runs, table, form, pair), axis=0)
 
 
@@ -163,17 +144,21 @@ def by_strength(runs, table):
     return np.unique(runs[runs["table"] == table][["y", "w", "pair"]])
 
 
-def strength_tables(folder=STUDY):
+def strength_tables(runs):
     """{marker: text} of what `strength` writes to the page."""
-    runs = read_runs(folder)
     seeds = len(np.unique(runs["seed"][runs["kind"] == "search"]))
     made_on = f"{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
+    targets = (4, 10, 17, 25.5, 50, 100)
+    exponents = [f"{equal_strength(Y, 0.72, target):.3f}" for target in targets]
     return {
         "settings": f"{settings_table(runs)}\n\n{made_on}",
         "apart": apart_table(runs),
-        "prices": prices_table(),
+        "prices": markdown(["T, ms", *targets], [["w", *exponents]]),
         "strengths": f"{strengths_table(runs)}\n\n{made_on}",
     }
+
+
+END_TEXT = "{:.2f}%, {:.2f} ms ({:.0f}%)"
 
 
 def settings_table(runs):
@@ -199,23 +184,15 @@ def apart_table(runs):
         # At the strength of w = -0.07, then at that of y = 0.1; (seeds, 3) each.
         weak_mnasnet = ends(runs, table, "mnasnet", MNASNET_SETTING)
         weak_proposed = ends(runs, table, "proposed", MNASNET_SETTING)
-        mnasnet = ends(runs, table, "mnasnet", PAPER_SETTING)
-        proposed = ends(runs, table, "proposed", PAPER_SETTING)
-        paper = ends(runs, table, "paper", PAPER_SETTING)
+        mnasnet, proposed, paper = (
+            ends(runs, table, form, PAPER_SETTING) for form in ("mnasnet", "proposed", "paper")
+        )
         differences = [paper - weak_mnasnet, mnasnet - weak_mnasnet, paper - proposed]
         differences += [proposed - mnasnet, weak_proposed - weak_mnasnet]
         for column, unit in ((1, "ms"), (0, "pp")):
-            spreads = [spread(values[:, column]) for values in differences]
-            rows.append([table, unit, *spreads])
+            rows.append([table, unit, *(spread(values[:, column]) for values in differences)])
     header = ["table", "unit", "proposed minus MnasNet", "from the penalty", "from the scale"]
     return markdown([*header, "from the form", "from the form, at the penalty of w = -0.07"], rows)
-
-
-def prices_table():
-    """The w whose strength is that of the paper's y, over T, at ACC = 72 %."""
-    targets = (4, 10, 17, 25.5, 50, 100)
-    values = [f"{equal_strength(Y, 0.72, target):.3f}" for target in targets]
-    return markdown(["T, ms", *map(str, targets)], [["w", *values]])
 
 
 def strengths_table(runs):
@@ -226,13 +203,9 @@ def strengths_table(runs):
             apart = ends(runs, table, "proposed", pair) - ends(runs, table, "mnasnet", pair)
             row = [table, f"{w:.3f}", f"{y:.3f}"]
             row += [END_TEXT.format(*middle(runs, table, form, pair)) for form in PAIR]
-            row += [spread(apart[:, 1]), spread(apart[:, 0])]
-            rows.append(row)
+            rows.append([*row, spread(apart[:, 1]), spread(apart[:, 0])])
     header = ["table", "w", "y", "MnasNet's form ends at", "R / x ends at"]
     return markdown([*header, "difference, ms", "difference, pp"], rows)
-
-
-END_TEXT = "{:.2f}%, {:.2f} ms ({:.0f}%)"
 
 
 def spread(values):
@@ -244,6 +217,10 @@ def spread(values):
 # --- Strength: the picture --------------------------------------------------------------------
 
 PANELS = (MODELLED, "titan_rtx_256", "pixel3")
+STYLES = {  # of a form: names of its curve and of the paper's setting; size of the optimum's cross
+    "mnasnet": ("MnasNet's form", "the paper's w = -0.07", 24),
+    "proposed": ("the proposed form", "the paper's y = 0.1", 14),
+}
 
 
 def draw_strength(path, runs, benchmarks):
@@ -253,10 +230,13 @@ def draw_strength(path, runs, benchmarks):
     layout = dict(columns=len(PANELS), margins=margins, sharey=False)
     with figures.picture(path, title, **layout) as [panels]:
         for axes, table in zip(panels, PANELS, strict=True):
+            target_ms = TARGETS_MS[table]
             figures.draw_cells(axes, benchmarks[table])
-            axes.axvline(TARGETS_MS[table], color="black", ls="--", lw=2)
+            axes.axvline(target_ms, color="black", ls="--", lw=2)
             draw_ends(axes, runs, table)
-            axes.set(title=panel_title(runs, table), xlabel="latency (ms)")
+            one, other = (ends(runs, table, form, PAPER_SETTING)[:, 1] for form in PAIR)  # ms
+            apart = f"equal penalty: {abs(np.median(one - other)):.1f} ms apart"
+            axes.set(title=f"{table}, T = {target_ms:g} ms\n{apart}", xlabel="latency (ms)")
         panels[0].set_ylabel("accuracy (%)")
         handles = panels[0].get_legend_handles_labels()
         panels[0].figure.legend(*handles, loc="lower center", ncols=3)
@@ -269,40 +249,28 @@ def draw_ends(axes, runs, table):
     for one, other in zip(*curves, strict=True):  # (3,) each
         axes.plot([one[1], other[1]], [one[0], other[0]], ls=":", color="black", lw=2.5)
     axes.lines[-1].set_label("equal penalty")
-    axes.plot(
-        [], [], "x", color="black", ms=18, mew=5, label="cell of highest reward for a large dot"
-    )
+    cross = dict(ms=18, mew=5, label="cell of highest reward for a large dot")
+    axes.plot([], [], "x", color="black", **cross)
     seen = [*curves]
-    for name, curve, (form, pair) in zip(PAIR, curves, PAPERS, strict=True):
+    for name, curve, paper in zip(PAIR, curves, PAPERS, strict=True):
+        label, dot_label, size = STYLES[name]
         tint = figures.palette(PAIR)[name]
-        seeds = ends(runs, table, form, pair)
-        dot = middle(runs, table, form, pair)
-        [cross] = ends(runs, table, form, pair, "optimum")
+        seeds = ends(runs, table, *paper)
+        dot = middle(runs, table, *paper)
+        [cross] = ends(runs, table, *paper, "optimum")
         axes.plot(seeds[:, 1], seeds[:, 0], ".", color=tint, alpha=0.5)
-        axes.plot(curve[:, 1], curve[:, 0], "o-", color=tint, ms=7, label=CURVES[name])
-        axes.plot(dot[1], dot[0], "o", color=tint, ms=20, mec="white", label=DOTS[name])
-        axes.plot(cross[1], cross[0], "x", color=tint, ms=CROSS[name], mew=5)
+        axes.plot(curve[:, 1], curve[:, 0], "o-", color=tint, ms=7, label=label)
+        axes.plot(dot[1], dot[0], "o", color=tint, ms=20, mec="white", label=dot_label)
+        axes.plot(cross[1], cross[0], "x", color=tint, ms=size, mew=5)
         seen += [[dot, cross]]
     accuracy, latency_ms, _ = np.concatenate(seen).T
     axes.set(xlim=around(latency_ms), ylim=around(accuracy))
-
-
-CURVES = {"mnasnet": "MnasNet's form", "proposed": "the proposed form"}
-DOTS = {"mnasnet": "the paper's w = -0.07", "proposed": "the paper's y = 0.1"}
-CROSS = {"mnasnet": 24, "proposed": 14}  # both show where both are on one cell
 
 
 def around(values):
     """Limits that show the values (n,), and a tenth more on either side."""
     margin = 0.1 * np.ptp(values)
     return values.min() - margin, values.max() + margin
-
-
-def panel_title(runs, table):
-    """The table, and how far apart both forms end at the strength of the paper's reward."""
-    one, other = (ends(runs, table, form, PAPER_SETTING)[:, 1] for form in PAIR)  # ms
-    distance = abs(np.median(one - other))
-    return f"{table}, T = {TARGETS_MS[table]:g} ms\nequal penalty: {distance:.1f} ms apart"
 
 
 # --- Each reward's best cell ------------------------------------------------------------------
@@ -317,26 +285,17 @@ REWARDS_COMPARED = {
 SHARES = np.arange(0.05, 0.951, 0.05)  # of the cells that meet T
 
 
-def optima(folder, out=STUDY):
-    """Each reward's best cell on every table at hand, for 19 targets each; writes to `out`."""
-    names = tables_at_hand(folder)
-    cases = {reward: [] for reward in REWARDS_COMPARED}
-    for table in tracked(names):
-        for reward, found in optima_on(table_of(table, folder)).items():
-            cases[reward] += found
-    lines = []
-    for reward, found in cases.items():
-        line = dict(reward=reward) | optima_line(np.array(found))
-        lines.append(line | dict(tables=" ".join(names)))
-    write_csv(out / "reward_optima.csv", lines)
-    fill(out / "beyond.md", optima_tables(out))
-
-
-def tables_at_hand(folder):
-    """The surrogate, measured accuracies with modelled latency, and the devices in the folder."""
+def optima(folder):
+    """Each reward's best cell on every table at hand, for 19 targets each: reward_optima.csv."""
     latency = (folder or build_benchmark.CACHE) / "latency"
     devices = [name for name in build_benchmark.devices() if (latency / f"{name}.pt").exists()]
-    return ["surrogate", MODELLED, *devices]
+    tables = ["surrogate", MODELLED, *devices]
+    found = [optima_on(table_of(table, folder)) for table in tracked(tables)]
+    lines = []
+    for reward in REWARDS_COMPARED:
+        cases = np.concatenate([on_table[reward] for on_table in found])
+        lines.append(dict(reward=reward) | optima_line(cases) | dict(tables=" ".join(tables)))
+    write_csv(STUDY / "reward_optima.csv", lines)
 
 
 def optima_on(benchmark):
@@ -365,40 +324,17 @@ def optima_line(cases):
     )
 
 
-def optima_tables(folder=STUDY):
-    """{marker: text} of what `optima` writes to the page."""
-    lines = read_csv(folder / "reward_optima.csv")
+def optima_table(lines):
+    """What `optima` writes to the page."""
     rows = []
     for line in lines:
         shares = [f"{line['feasible_pct']}%", f"{line['optimal_pct']}%"]
-        gap = f"{float(line['gap_median_pp']):.2f}, {float(line['gap_p90_pp']):.2f}"
+        gap = f"{line['gap_median_pp']:.2f}, {line['gap_p90_pp']:.2f}"
         rows.append([line["reward"], *shares, gap])
     header = ["reward", "cell of highest reward under T", "... and the most accurate under T"]
     text = markdown([*header, "accuracy lost if under T, pp: median, 90th percentile"], rows)
     tables = lines[0]["tables"].split()
-    made_on = f"{lines[0]['cases']} cases on {len(tables)} tables: {', '.join(tables)}."
-    return {"optima": f"{text}\n\n{made_on}"}
-
-
-# --- A published number -----------------------------------------------------------------------
-
-
-def published(folder, out=STUDY):
-    """NAS-Bench-201's protocol with random search and our controllers; writes to `out`."""
-    write_csv(out / "published.csv", protocol.runs_of(protocol.load(folder)))
-    fill(out / "beyond.md", published_tables(out))
-
-
-def published_tables(folder=STUDY):
-    """{marker: text} of what `published` writes to the page."""
-    lines = read_csv(folder / "published.csv")
-    rates = ", ".join(protocol.rates(lines))
-    made_on = f"{lines[0]['runs']} seeds; {words_of(HYPERPARAMETERS)}"
-    made_on = f"{made_on}, unless another rate is given. Rates tried: {rates}."
-    return {
-        "results": f"{protocol.results_table(lines)}\n\n{made_on}",
-        "gains": protocol.gains_table(lines),
-    }
+    return f"{text}\n\n{lines[0]['cases']} cases on {len(tables)} tables: {', '.join(tables)}."
 
 
 # --- The page ---------------------------------------------------------------------------------
@@ -406,15 +342,13 @@ def published_tables(folder=STUDY):
 
 def tables(folder=STUDY):
     """{marker: text} of all tables of study/beyond.md, from the CSV files in `folder`."""
-    found = strength_tables(folder) | optima_tables(folder) | published_tables(folder)
+    found = strength_tables(read_runs(folder)) | published.tables(folder)
+    found["optima"] = optima_table(read(folder / "reward_optima.csv"))
     return found | fixed_points.tables(folder)
 
 
-def command(argv):
-    """Run the command that `argv` names."""
-    commands = {"strength": strength, "optima": optima, "published": published}
-    choose(argv, "Search for what study/beyond.md shows.", commands)
-
+PAGES = {"beyond.md": tables}
 
 if __name__ == "__main__":
-    sys.exit(run(command, sys.argv[1:]))
+    commands = {"strength": strength, "optima": optima, "published": published.search}
+    main(__doc__, commands, PAGES)

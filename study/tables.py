@@ -1,18 +1,76 @@
-"""What the scripts of study/ share: pages with tables between markers, and their command line.
+"""What the programs of study/ share: benchmarks, CSV files, and pages with tables.
 
-    fill(page, tables)              put {marker: table} between the markers of a page
-    problems(page, tables, known)   what the page shows that no table says
-    choose(argv, about, commands)   call the command that argv names
+    table_of(name, folder)           a benchmark
+    collect(path, todo, lines_of)    make a CSV file; after an interruption, go on with it
+    read(path), select(lines, ...)   its lines, and those of them with some values
+    fill(page, tables)               put {marker: table} between the markers of a page
+    problems(page, tables, known)    what the page shows that no table says
+    main(about, commands)            call the command that the user names
 
-A table stands between <!-- marker --> and <!-- end of marker -->. The rest of a page is written by
-hand: each number with a decimal point and each whole percentage in it must stand in a table."""
+Import this first: it finds the other folders. A table stands between <!-- marker --> and
+<!-- end of marker -->. The rest of a page is written by hand: each number with a decimal point and
+each whole percentage in it must stand in a table."""
 
+import json
 import re
+import sys
 from pathlib import Path
 
-from command_line import Parser, UserError
-
 STUDY = Path(__file__).resolve().parent
+sys.path[:0] = [str(STUDY.parent / folder) for folder in ("", "data", "docs")]
+
+import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
+import build_benchmark
+from pages import read_csv, write_csv
+
+import nas_benchmark
+from command_line import Parser, UserError, atomic_output, run, tracked, write_text
+
+MODELLED = "modelled"  # measured accuracies, the surrogate's latency
+
+
+def table_of(name, folder):
+    """The benchmark called `name`: the surrogate, or measured CIFAR-100 accuracy with a latency."""
+    if name == "surrogate":
+        return nas_benchmark.load(nas_benchmark.SURROGATE)
+    return build_benchmark.build_tables(folder, name, "cifar100")
+
+
+# --- CSV files --------------------------------------------------------------------------------
+
+
+def collect(path, todo, lines_of):
+    """Write the dicts that lines_of(*item) lists, for each item of `todo`, as a CSV file.
+
+    After an interruption it goes on where it stood."""
+    unfinished = build_benchmark.CACHE / f"{path.stem}.json"
+    found = json.loads(unfinished.read_text()) if unfinished.exists() else {}
+    for item in tracked([item for item in todo if str(item) not in found]):
+        found[str(item)] = lines_of(*item)
+        with atomic_output(unfinished.parent) as folder:
+            write_text(folder / unfinished.name, json.dumps(found))
+    write_csv(path, [line for item in todo for line in found[str(item)]])
+    unfinished.unlink()
+
+
+def read(path):
+    """The lines of a CSV file as dicts, with its numbers as numbers."""
+    return [{name: value_of(text) for name, text in line.items()} for line in read_csv(path)]
+
+
+def value_of(text):
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def select(lines, **values):
+    """The lines with these values."""
+    return [line for line in lines if values.items() <= line.items()]
+
+
+# --- Pages ------------------------------------------------------------------------------------
 
 
 def filled(text, tables):
@@ -30,11 +88,10 @@ def filled(text, tables):
 
 def fill(page, tables):
     """Put the tables {marker: text} into a page."""
-    text = filled(page.read_text(encoding="utf-8"), tables)
-    page.write_text(text, encoding="utf-8")
+    write_text(page, filled(page.read_text(encoding="utf-8"), tables))
 
 
-def problems(page, tables, known=""):
+def problems(page, tables, known):
     """A line for each table of a page that is another one, else for each number that none has.
 
     `known` is a text with the numbers that are no results: of settings and rules."""
@@ -54,12 +111,24 @@ def numbers(text):
     return re.findall(r"\d[\d,]*\.\d+|\d+(?= ?%)", text)
 
 
-def choose(argv, about, commands):
-    """Call the command that `argv` names with the folder of the public tables, None without one.
+# --- Command line -----------------------------------------------------------------------------
 
-    commands: {name: function of the folder}"""
-    parser = Parser(description=about)
-    parser.add_argument("command", choices=commands)
-    parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="public tables")
-    args = parser.parse_args(argv)
-    commands[args.command](args.folder)
+
+def main(about, commands, pages):
+    """Call the command that the user names with the folder of --from; then fill the pages.
+
+    about: a program's docstring; commands: {name: function of the folder, None without one};
+    pages: {name: function that returns its tables}"""
+
+    def command(argv):
+        parser = Parser(description=about.partition("\n")[0])
+        first, *others = commands
+        optional = {} if others else dict(nargs="?", default=first)
+        parser.add_argument("command", choices=commands, **optional)
+        parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="public tables")
+        args = parser.parse_args(argv)
+        commands[args.command](args.folder)
+        for name, tables_of in pages.items():
+            fill(STUDY / name, tables_of())
+
+    sys.exit(run(command, sys.argv[1:]))
