@@ -2,23 +2,21 @@
 
 The protocol (Dong and Yang, ICLR 2020): the reward is the CIFAR-10 validation accuracy after 12
 epochs of training, the cost is their time. Sample and learn until the next network would exceed the
-budget of 12,000 s. Of all that were sampled, take the one with the highest validation
-accuracy, and report its test accuracy after 200 epochs, on three data sets. Latency plays no part.
+budget of 12,000 s. Of all that were sampled, take the one with the highest validation accuracy,
+and report its test accuracy after 200 epochs, on three data sets. Latency plays no part.
 
     name      meaning                                                    unit    shape
     valid     validation accuracy after 12 epochs: the reward            0..1    (15625,)
     cost_s    what 12 epochs of training take                            s       (15625,)
     test      test accuracy after 200 epochs, by data set                0..1    (15625,) each
     rows      the samples of a search, in order                                  (seeds, draws)
-    gain      mean test accuracy less that of random search              points
 
-The searches are the project's own, with its hyperparameters. Only the learning rate is varied as
-well, because that of the published run is not known. study/beyond.md says what else differs."""
+The searches have the project's hyperparameters; only the learning rate is varied as well, because
+that of the published run is not known. study/beyond.md says what else differs."""
 
-import functools
 import itertools
 import math
-from typing import NamedTuple
+from collections import namedtuple
 
 from tables import STUDY, read, select  # first  # isort: skip
 import build_benchmark
@@ -26,38 +24,30 @@ import numpy as np
 from logits import LogitsReinforce
 from pages import markdown, write_csv
 
-from command_line import as_user_error, leave_signals_to_the_parent, tracked
+from command_line import as_user_error, tracked
 from controller_numpy import Reinforce
 from nas_benchmark import N_CELLS
-from nas_search import CORES, HYPERPARAMETERS, LOCKSTEP, WORKERS, random_search, words_of
+from nas_search import HYPERPARAMETERS, random_search, words_of
 
 DATASETS = dict(cifar10="CIFAR-10", cifar100="CIFAR-100")  # names of read_accuracy: of the page
 DATASETS["ImageNet16-120"] = "ImageNet16-120"
 BUDGET_S = 12_000
 SEEDS = range(500)
+RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+POLICIES = {"LSTM": Reinforce, "table": LogitsReinforce}
+TITLES = {"LSTM": "our LSTM", "table": "tabular policy"}
 
 # Mean and standard deviation of 500 runs, in percent, by data set, as hzf1174/RoBoT (commit
 # ead6c2f, images/Table2.jpg) reports them from the paper of NAS-Bench-201.
-PUBLISHED_RUNS = 500
 PUBLISHED = {
     "random": ((93.70, 0.36), (71.04, 1.07), (44.57, 1.25)),
     "REINFORCE": ((93.85, 0.37), (71.71, 1.09), (45.24, 1.18)),
 }
-POLICIES = {"LSTM": Reinforce, "table": LogitsReinforce}
-TITLES = {"LSTM": "our LSTM", "table": "tabular policy"}
-RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-
 REPOSITORY = "hzf1174/RoBoT/ead6c2f4e9f6db932ca3929d43cee19df8d30ce7/data"
 FILE = "nb2_cf10_hp12_info.p"
 SHA256 = "1217bae8967cc2539bb7a09a2ebe47b8ca19e1813d959bc0b2ad6472e6a67497"
 
-
-class Trained(NamedTuple):
-    """What training each cell gave and took, by row."""
-
-    valid: np.ndarray
-    cost_s: np.ndarray
-    test: dict
+Trained = namedtuple("Trained", "valid, cost_s, test")  # what training each cell gave and took
 
 
 def load(folder):
@@ -68,11 +58,8 @@ def load(folder):
         rows = [build_benchmark.row_of(cell["arch"]) for cell in cells]
         percent = build_benchmark.by_row(rows, [cell["valacc"] for cell in cells])
         cost_s = build_benchmark.by_row(rows, [cell["cost"] for cell in cells])
-    measured = functools.partial(build_benchmark.measured_accuracy, folder)
-    return Trained(percent / 100, cost_s, {name: measured(name)[1] for name in DATASETS})
-
-
-# --- The searches -----------------------------------------------------------------------------
+    test = {name: build_benchmark.measured_accuracy(folder, name)[1] for name in DATASETS}
+    return Trained(percent / 100, cost_s, test)
 
 
 def search(folder):
@@ -85,36 +72,21 @@ def runs_of(trained, seeds=SEEDS, rates=RATES):
     draws = int(BUDGET_S / trained.cost_s.min()) + 1  # more than any budget allows
     random = np.stack([random_search(seed, draws) for seed in seeds])  # (seeds, draws)
     lines = [line_of("random", "", random, trained)]
-    tasks = list(itertools.product(POLICIES, rates))
-    searched = functools.partial(searches, trained=trained, seeds=seeds, draws=draws)
-    with WORKERS.Pool(CORES, leave_signals_to_the_parent) as pool:
-        found = pool.imap(searched, tasks)
-        for task, rows in zip(tracked(tasks), found, strict=True):
-            lines.append(line_of(*task, rows, trained))
+    rewards = np.broadcast_to(trained.valid, (len(seeds), N_CELLS))
+    for policy, rate in tracked(list(itertools.product(POLICIES, rates))):
+        settings = HYPERPARAMETERS | dict(learning_rate=rate)
+        rows = POLICIES[policy](seeds, **settings).search(rewards, draws)
+        lines.append(line_of(policy, rate, rows, trained))
     return lines
-
-
-def searches(task, trained, seeds, draws):
-    """Rows (seeds, draws) of the searches with one policy and learning rate.
-
-    Later samples do not change earlier ones: what exceeds the budget can be left out afterwards."""
-    policy, rate = task
-    settings = HYPERPARAMETERS | dict(learning_rate=rate)
-    rows = []
-    for k in range(0, len(seeds), LOCKSTEP):
-        group = seeds[k : k + LOCKSTEP]
-        rewards = np.broadcast_to(trained.valid, (len(group), N_CELLS))
-        rows.append(POLICIES[policy](group, **settings).search(rewards, draws))
-    return np.concatenate(rows)
 
 
 def line_of(search, rate, rows, trained):
     """What searches of one kind end with: means and standard deviations over their seeds.
 
-    The best network (seeds,) is that of those within the budget, by validation accuracy."""
+    Samples after the budget is spent do not count; they did not change the earlier ones."""
     paid = trained.cost_s[rows].cumsum(axis=1) <= BUDGET_S  # (seeds, draws)
-    at = np.where(paid, trained.valid[rows], -np.inf).argmax(axis=1)  # (seeds,)
-    best = rows[np.arange(len(rows)), at]  # (seeds,)
+    pick = np.where(paid, trained.valid[rows], -np.inf).argmax(axis=1)  # (seeds,)
+    best = rows[np.arange(len(rows)), pick]  # (seeds,)
     line = dict(search=search, rate=rate, runs=len(rows))
     line["networks"] = round(float(paid.sum(axis=1).mean()), 1)
     line["valid"] = round(100 * float(trained.valid[best].mean()), 3)
@@ -125,12 +97,9 @@ def line_of(search, rate, rows, trained):
     return line
 
 
-# --- The tables of the page -------------------------------------------------------------------
-
-
 def published_line(search):
     """A published row in the form of `line_of`."""
-    line = dict(search=search, runs=PUBLISHED_RUNS, networks="")
+    line = dict(runs=500, networks="")
     for name, (mean, deviation) in zip(DATASETS, PUBLISHED[search], strict=True):
         line |= {name: mean, f"{name}_sd": deviation}
     return line
@@ -154,31 +123,28 @@ def gains(line, reference):
     """Gain in points ± its standard error, per data set: two means of independent runs."""
     texts = []
     for name in DATASETS:
-        gain = round(line[name] - reference[name], 2)
-        error = math.hypot(*(e[f"{name}_sd"] / e["runs"] ** 0.5 for e in (line, reference)))
-        texts.append(f"{gain + 0.0:+.2f} ± {error:.2f}")  # + 0.0: not "-0.00"
+        gain = round(line[name] - reference[name], 2) + 0.0  # not "-0.00"
+        errors = [e[f"{name}_sd"] / e["runs"] ** 0.5 for e in (line, reference)]
+        texts.append(f"{gain:+.2f} ± {math.hypot(*errors):.2f}")
     return texts
 
 
 def tables(folder=STUDY):
     """{marker: text} of the page's tables: test accuracies, and gains over random search."""
     lines = read(folder / "published.csv")
-    random, ours = lines[0], compared(lines)
-    published = {name: published_line(name) for name in PUBLISHED}
-    searches = {"random search, published": published["random"], "random search, ours": random}
-    searches |= {"REINFORCE, published": published["REINFORCE"]} | ours
-    rows = []
-    for name, line in searches.items():
+    ours = compared(lines)
+    theirs = {search: published_line(search) for search in PUBLISHED}
+    found = {"random search, published": theirs["random"], "random search, ours": lines[0]}
+    found |= {"REINFORCE, published": theirs["REINFORCE"]} | ours
+    accuracies = []
+    for name, line in found.items():
         cells = [f"{line[d]:.2f} ± {line[f'{d}_sd']:.2f}" for d in DATASETS]
-        rows.append([name, line["networks"], *cells])
-    results = markdown(["search", "networks", *DATASETS.values()], rows)
+        accuracies.append([name, line["networks"], *cells])
+    results = markdown(["search", "networks", *DATASETS.values()], accuracies)
     rates = ", ".join(str(line["rate"]) for line in select(lines, search="LSTM"))
-    made_on = f"{random['runs']} seeds; {words_of(HYPERPARAMETERS)}"
-    made_on += f", unless another rate is given. Rates tried: {rates}."
-    theirs = gains(published["REINFORCE"], published["random"])
-    rows = [["REINFORCE, published", *theirs]]
-    rows += [[name, *gains(line, random)] for name, line in ours.items()]
-    return {
-        "results": f"{results}\n\n{made_on}",
-        "gains": markdown(["gain over random search, pp", *DATASETS.values()], rows),
-    }
+    made_on = f"{lines[0]['runs']} seeds; {words_of(HYPERPARAMETERS)}"
+    made_on = f"{made_on}, unless another rate is given. Rates tried: {rates}."
+    rows = [["REINFORCE, published", *gains(theirs["REINFORCE"], theirs["random"])]]
+    rows += [[name, *gains(line, lines[0])] for name, line in ours.items()]
+    header = ["gain over random search, pp", *DATASETS.values()]
+    return {"results": f"{results}\n\n{made_on}", "gains": markdown(header, rows)}

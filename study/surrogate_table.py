@@ -160,4 +160,4 @@ def write(folder):
 
 
 if __name__ == "__main__":
-    main(__doc__, {"write": write}, {})
+    main(__doc__, {"": write}, {})

@@ -1,15 +1,8 @@
-"""What the programs of study/ share: benchmarks, CSV files, and pages with tables.
+"""What the programs of study/ share: benchmarks, CSV files, pages with tables, a command line.
 
-    table_of(name, folder)           a benchmark
-    collect(path, todo, lines_of)    make a CSV file; after an interruption, go on with it
-    read(path), select(lines, ...)   its lines, and those of them with some values
-    fill(page, tables)               put {marker: table} between the markers of a page
-    problems(page, tables, known)    what the page shows that no table says
-    main(about, commands)            call the command that the user names
-
-Import this first: it finds the other folders. A table stands between <!-- marker --> and
-<!-- end of marker -->. The rest of a page is written by hand: each number with a decimal point and
-each whole percentage in it must stand in a table."""
+Import this first: it finds the other folders. A table of a page stands between <!-- marker --> and
+<!-- end of marker -->. The rest is written by hand: each number with a decimal point and each whole
+percentage in it must stand in a table. `tables` are {marker: text}, `lines` dicts of a CSV file."""
 
 import json
 import re
@@ -36,11 +29,8 @@ def table_of(name, folder):
     return build_benchmark.build_tables(folder, name, "cifar100")
 
 
-# --- CSV files --------------------------------------------------------------------------------
-
-
 def collect(path, todo, lines_of):
-    """Write the dicts that lines_of(*item) lists, for each item of `todo`, as a CSV file.
+    """Write a CSV file of the lines that lines_of(*item) returns, for each item of the list `todo`.
 
     After an interruption it goes on where it stood."""
     unfinished = build_benchmark.CACHE / f"{path.stem}.json"
@@ -54,23 +44,18 @@ def collect(path, todo, lines_of):
 
 
 def read(path):
-    """The lines of a CSV file as dicts, with its numbers as numbers."""
+    """The lines of a CSV file, with its numbers as numbers."""
+
+    def value_of(text):
+        number = re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", text)
+        return json.loads(text) if number else text
+
     return [{name: value_of(text) for name, text in line.items()} for line in read_csv(path)]
-
-
-def value_of(text):
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def select(lines, **values):
     """The lines with these values."""
     return [line for line in lines if values.items() <= line.items()]
-
-
-# --- Pages ------------------------------------------------------------------------------------
 
 
 def filled(text, tables):
@@ -87,12 +72,12 @@ def filled(text, tables):
 
 
 def fill(page, tables):
-    """Put the tables {marker: text} into a page."""
+    """Put the tables into a page."""
     write_text(page, filled(page.read_text(encoding="utf-8"), tables))
 
 
 def problems(page, tables, known):
-    """A line for each table of a page that is another one, else for each number that none has.
+    """A text for each table of a page that is another one, else for each number that none has.
 
     `known` is a text with the numbers that are no results: of settings and rules."""
     text = page.read_text(encoding="utf-8")
@@ -111,20 +96,17 @@ def numbers(text):
     return re.findall(r"\d[\d,]*\.\d+|\d+(?= ?%)", text)
 
 
-# --- Command line -----------------------------------------------------------------------------
-
-
 def main(about, commands, pages):
     """Call the command that the user names with the folder of --from; then fill the pages.
 
-    about: a program's docstring; commands: {name: function of the folder, None without one};
-    pages: {name: function that returns its tables}"""
+    about: a program's docstring; commands: {name: function of the folder, None without one}, where
+    "" is the only one of a program; pages: {name: function that returns its tables}"""
 
     def command(argv):
         parser = Parser(description=about.partition("\n")[0])
-        first, *others = commands
-        optional = {} if others else dict(nargs="?", default=first)
-        parser.add_argument("command", choices=commands, **optional)
+        parser.set_defaults(command="")
+        if "" not in commands:
+            parser.add_argument("command", choices=commands)
         parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="public tables")
         args = parser.parse_args(argv)
         commands[args.command](args.folder)
