@@ -5,8 +5,7 @@
     python study/beyond.py published --from DIR    published numbers, repeated; 2 minutes
 
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
-command writes a CSV file beside the page, and from it the page's tables (`strength`, the picture
-as well). What stands between the tables is written by hand.
+command writes a CSV file, and from it the page's tables (`strength`, the picture as well).
 
     name      meaning                                                        unit
     form      how a reward joins ACC and LAT: MnasNet's, or the proposed
@@ -14,17 +13,16 @@ as well). What stands between the tables is written by hand.
     x, y      weights of the proposed form, x = 1 - y                        the paper: y = 0.1
     strength  the latency penalty at T: accuracy that makes up for one ms    1 / ms
               more at LAT = T; a w and a y of the same penalty are a pair
-    scale     dR/dACC at LAT = T: 1, or x
     end       what the last policy of a search expects: mean accuracy, mean  %, ms, %
               latency, share under T; exact, not sampled
-    runs      strength.csv as NumPy records: a line per search, and one per optimum
+    runs      the lines of strength.csv: one per search, and one per optimum
 
 Left out: which penalty is right. That is for the user to say; no search can."""
 
 import functools
 import math
 
-from tables import MODELLED, STUDY, collect, main, read, table_of  # first  # isort: skip
+from tables import MODELLED, STUDY, collect, main, read, select, table_of  # first  # isort: skip
 import build_benchmark
 import fixed_points
 import numpy as np
@@ -48,7 +46,8 @@ SWEEP = (("y", 0.03), ("w", ALPHA), ("w", PROXYLESS), ("y", Y), ("y", 0.14), ("y
 MNASNET_SETTING = SWEEP.index(("w", ALPHA))
 PAPER_SETTING = SWEEP.index(("y", Y))
 PAPERS = (("mnasnet", MNASNET_SETTING), ("paper", PAPER_SETTING))  # its two rewards
-EXPECTED = ("accuracy", "latency_ms", "p_under_target")  # an end, by its names in nas_search
+END = ("accuracy", "latency_ms", "under")
+EXPECTED = ("accuracy", "latency_ms", "p_under_target")  # the same in nas_search
 
 
 def y_of_equal_strength(w, accuracy, target_ms):
@@ -92,7 +91,7 @@ def strength(folder):
     collect(STUDY / "strength.csv", list(TARGETS_MS.items()), lines_of)
     benchmarks = {table: table_of(table, folder) for table in PANELS}
     with atomic_output(STUDY) as unfinished:
-        draw_strength(unfinished / "strength.png", read_runs(), benchmarks)
+        draw_strength(unfinished / "strength.png", read(STUDY / "strength.csv"), benchmarks)
 
 
 def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
@@ -119,19 +118,12 @@ def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
 # --- Strength: the tables ---------------------------------------------------------------------
 
 
-def read_runs(folder=STUDY):
-    """strength.csv in a folder as NumPy records."""
-    path = folder / "strength.csv"
-    return np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8")
-
-
 def ends(runs, table, form, pair, kind="search"):
-    """Accuracy, ms and share under T at the ends of the searches, (seeds, 3), in % and ms.
+    """Where the searches end, (seeds, 3): accuracy in %, ms, share under T in %.
 
     Of kind "optimum", the same of the reward's best cell, (1, 3)."""
-    found = runs[(runs["table"] == table) & (runs["kind"] == kind)]
-    found = found[(found["form"] == form) & (found["pair"] == pair)]
-    return np.stack([found[name] for name in ("accuracy", "latency_ms", "under")], axis=1)
+    lines = select(runs, table=table, form=form, pair=pair, kind=kind)
+    return np.array([[line[name] for name in END] for line in lines])
 
 
 def middle(runs, table, form, pair):
@@ -141,12 +133,12 @@ def middle(runs, table, form, pair):
 
 def by_strength(runs, table):
     """(y, w, number) of each pair on a table, the weakest first."""
-    return np.unique(runs[runs["table"] == table][["y", "w", "pair"]])
+    return sorted({(line["y"], line["w"], line["pair"]) for line in select(runs, table=table)})
 
 
 def strength_tables(runs):
     """{marker: text} of what `strength` writes to the page."""
-    seeds = len(np.unique(runs["seed"][runs["kind"] == "search"]))
+    seeds = len({line["seed"] for line in select(runs, kind="search")})
     made_on = f"{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
     targets = (4, 10, 17, 25.5, 50, 100)
     exponents = [f"{equal_strength(Y, 0.72, target):.3f}" for target in targets]
@@ -244,8 +236,8 @@ def draw_strength(path, runs, benchmarks):
 
 def draw_ends(axes, runs, table):
     """Per form the curve of ends; the paper's settings as large dots, their optima as crosses."""
-    pairs = by_strength(runs, table)["pair"]
-    curves = [np.array([middle(runs, table, form, k) for k in pairs]) for form in PAIR]
+    pairs = [pair for _, _, pair in by_strength(runs, table)]
+    curves = [np.array([middle(runs, table, form, pair) for pair in pairs]) for form in PAIR]
     for one, other in zip(*curves, strict=True):  # (3,) each
         axes.plot([one[1], other[1]], [one[0], other[0]], ls=":", color="black", lw=2.5)
     axes.lines[-1].set_label("equal penalty")
@@ -289,62 +281,55 @@ def optima(folder):
     """Each reward's best cell on every table at hand, for 19 targets each: reward_optima.csv."""
     latency = (folder or build_benchmark.CACHE) / "latency"
     devices = [name for name in build_benchmark.devices() if (latency / f"{name}.pt").exists()]
-    tables = ["surrogate", MODELLED, *devices]
-    found = [optima_on(table_of(table, folder)) for table in tracked(tables)]
+    names = ["surrogate", MODELLED, *devices]
+    cases = np.concatenate([optima_on(table_of(name, folder)) for name in tracked(names)])
     lines = []
-    for reward in REWARDS_COMPARED:
-        cases = np.concatenate([on_table[reward] for on_table in found])
-        lines.append(dict(reward=reward) | optima_line(cases) | dict(tables=" ".join(tables)))
+    for k, reward in enumerate(REWARDS_COMPARED):
+        line = dict(reward=reward) | optima_line(*cases[:, :, k].T)
+        lines.append(line | dict(tables=" ".join(names)))
     write_csv(STUDY / "reward_optima.csv", lines)
 
 
 def optima_on(benchmark):
-    """{reward: a list of (meets T, is the best cell under T, points below it)}, one per T > 1."""
-    found = {name: [] for name in REWARDS_COMPARED}
+    """A case per T > 1: each reward's best cell, whether it meets T, and how many points it is
+    below the best cell under T, (cases, 2, rewards)."""
+    cases = []
     for target_ms in np.quantile(benchmark.latency_ms, SHARES):
         if target_ms > 1:  # Eq. 4 needs it
-            optima = Problem(benchmark, REWARDS_COMPARED, float(target_ms)).optima()
-            best = optima["best_under_T"]["accuracy"]
-            for name in REWARDS_COMPARED:
-                below = best - optima[name]["accuracy"]
-                meets = optima[name]["meets_target"]
-                found[name].append((meets, meets and below == 0, 100 * below))
-    return found
+            problem = Problem(benchmark, REWARDS_COMPARED, float(target_ms))
+            best, *cells = problem.optima().values()
+            meets = [cell["meets_target"] for cell in cells]
+            lost = [100 * (best["accuracy"] - cell["accuracy"]) for cell in cells]
+            cases.append((meets, lost))
+    return cases
 
 
-def optima_line(cases):
-    """The shares, in %, and the points lost where T is met, of cases (n, 3)."""
-    gap = cases[cases[:, 0] == 1, 2]
+def optima_line(meets, lost):
+    """The shares, in %, and the points lost where T is met, of cases (n,)."""
+    gap = lost[meets == 1]
     return dict(
-        cases=len(cases),
-        feasible_pct=round(100 * cases[:, 0].mean()),
-        optimal_pct=round(100 * cases[:, 1].mean()),
+        cases=len(meets),
+        feasible_pct=round(100 * meets.mean()),
+        optimal_pct=round(100 * np.mean((meets == 1) & (lost == 0))),
         gap_median_pp=round(np.median(gap), 2),
         gap_p90_pp=round(np.quantile(gap, 0.9), 2),
     )
 
 
-def optima_table(lines):
-    """What `optima` writes to the page."""
-    rows = []
-    for line in lines:
-        shares = [f"{line['feasible_pct']}%", f"{line['optimal_pct']}%"]
-        gap = f"{line['gap_median_pp']:.2f}, {line['gap_p90_pp']:.2f}"
-        rows.append([line["reward"], *shares, gap])
-    header = ["reward", "cell of highest reward under T", "... and the most accurate under T"]
-    text = markdown([*header, "accuracy lost if under T, pp: median, 90th percentile"], rows)
-    tables = lines[0]["tables"].split()
-    return f"{text}\n\n{lines[0]['cases']} cases on {len(tables)} tables: {', '.join(tables)}."
-
-
-# --- The page ---------------------------------------------------------------------------------
-
-
 def tables(folder=STUDY):
     """{marker: text} of all tables of study/beyond.md, from the CSV files in `folder`."""
-    found = strength_tables(read_runs(folder)) | published.tables(folder)
-    found["optima"] = optima_table(read(folder / "reward_optima.csv"))
-    return found | fixed_points.tables(folder)
+    found = strength_tables(read(folder / "strength.csv"))
+    lines = read(folder / "reward_optima.csv")
+    rows = []
+    for line in lines:
+        gap = f"{line['gap_median_pp']:.2f}, {line['gap_p90_pp']:.2f}"
+        rows.append([line["reward"], f"{line['feasible_pct']}%", f"{line['optimal_pct']}%", gap])
+    header = ["reward", "cell of highest reward under T", "... and the most accurate under T"]
+    header += ["accuracy lost if under T, pp: median, 90th percentile"]
+    names = lines[0]["tables"].split()
+    made_on = f"{lines[0]['cases']} cases on {len(names)} tables: {', '.join(names)}."
+    found["optima"] = f"{markdown(header, rows)}\n\n{made_on}"
+    return found | published.tables(folder) | fixed_points.tables(folder)
 
 
 PAGES = {"beyond.md": tables}

@@ -3,10 +3,10 @@
     python study/sensitivity.py hyperparameters --from DIR   the grid, on two tables; 80 minutes
     python study/sensitivity.py verdicts --from DIR          each claim on each table; 10 minutes
 
-DIR holds the public tables, as data/README.md says; without --from they are downloaded. Times are
-those of two free cores. Each command writes a CSV file beside this one, and from it the tables of
-the page of the same name; after an interruption it goes on where it stood. Left out: any choice
-between the settings by what the claims do; the rule of study/hyperparameters.md looks at none."""
+DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
+command writes a CSV file, and from it the tables of the page of the same name; after an
+interruption it goes on where it stood. Left out: any choice between the configurations by what the
+claims do; the rule of study/hyperparameters.md looks at none of them."""
 
 import functools
 import itertools
@@ -76,20 +76,26 @@ def whole_of(results):
 
 SPREAD = 100  # networks, that a policy must still spread over after 5,000
 RULE = dict(table=MODELLED, hidden=64, learning_rate=0.001, baseline_decay=0.95)  # what it fixes
-WILD = dict(table=MODELLED, learning_rate=0.003, entropy_weight=0.003, baseline_decay="")
+WILD = dict(table=MODELLED, learning_rate=0.003, entropy_weight=0.003)
 
 
 def hyperparameter_tables(folder=STUDY):
     """{marker: text} of the page's tables, from the CSV files in `folder`."""
     lines = read(folder / "hyperparameters.csv")
     measured = judged(select(read(folder / "verdicts.csv"), table=MODELLED))
+    with_b = [line for line in lines if line["baseline_decay"]]
+    without = select(lines, baseline_decay="")
+    columns = {}
+    for table in GRID_TABLES:
+        columns[f"{table}, with b"] = select(with_b, table=table)
+        columns[f"{table}, without"] = select(without, table=table)
     return {
-        "rule": rule_table(lines),
-        "whole": whole_table(lines),
-        "without": without_table(lines),
-        "wild": wild_table(lines, measured),
-        "shares": shares_table(lines, measured),
-        "odds": odds_table(lines, measured),
+        "rule": rule_table(select(lines, **RULE)),
+        "whole": whole_table(columns),
+        "without": without_table(without),
+        "wild": wild_table(*select(without, **WILD), measured),
+        "shares": shares_table(columns, measured),
+        "odds": odds_table(with_b, without, measured),
     }
 
 
@@ -98,42 +104,17 @@ def judged(verdict_lines):
     return {line["claim"]: line for line in verdict_lines if line["verdict"] != "no claim"}
 
 
-def rule_table(lines):
+def rule_table(candidates):
     """The configurations that the rule chooses from, and over how many networks each spreads."""
     rows = []
-    for line in select(lines, **RULE):
+    for line in candidates:
         spreads = [line[f"{name}.spread"] for name in PAIR]
         mark = "yes" if min(spreads) >= SPREAD else "no"
-        if mark == "yes" and (not rows or rows[-1][-1] == "no"):
+        if mark == "yes" and not any("yes" in row[-1] for row in rows):
             mark = "**yes, and the smallest**"
         rows.append([line["entropy_weight"], *(f"{n:,.0f}" for n in spreads), mark])
     header = ["entropy weight", *(f"networks, {name}" for name in PAIR)]
     return markdown([*header, f"at least {SPREAD}?"], rows)
-
-
-def columns_of(lines):
-    """{title: lines}: with a baseline (b), and without, on each table."""
-    columns = {}
-    for table in GRID_TABLES:
-        here = select(lines, table=table)
-        columns[f"{table}, with b"] = [line for line in here if line["baseline_decay"]]
-        columns[f"{table}, without"] = select(here, baseline_decay="")
-    return columns
-
-
-def whole_table(lines):
-    """How far the paper's run lies from ours as a whole, by table, with and without baseline."""
-    rows = []
-    for title, column in columns_of(lines).items():
-        p = [line["whole.p"] for line in column]
-        row = [title, len(column), sum(x <= 0.05 for x in p), f"{max(p):.2f}"]
-        far = [line["whole.distance"] / max(line["whole.typical"], 1e-9) for line in column]
-        inside = [values_inside(line) for line in column]
-        row += [f"{min(far):,.0f} to {max(far):,.0f}", f"{min(inside)} to {max(inside)}"]
-        rows.append(row)
-    header = ["", "configurations", "p at most 0.05 in", "highest p"]
-    header += ["times farther than ours from each other", "of six values inside"]
-    return markdown(header, rows)
 
 
 def values_inside(line):
@@ -142,52 +123,63 @@ def values_inside(line):
     return verdicts.count("inside")
 
 
-def without_table(lines):
+def whole_table(columns):
+    """How far the paper's run lies from ours as a whole, by table, with and without baseline."""
+    rows = []
+    for title, column in columns.items():
+        p = [line["whole.p"] for line in column]
+        far = [line["whole.distance"] / max(line["whole.typical"], 1e-9) for line in column]
+        inside = [values_inside(line) for line in column]
+        row = [title, len(column), sum(x <= 0.05 for x in p), f"{max(p):.2f}"]
+        row += [f"{min(far):,.0f} to {max(far):,.0f}", f"{min(inside)} to {max(inside)}"]
+        rows.append(row)
+    header = ["", "configurations", "p at most 0.05 in", "highest p"]
+    header += ["times farther than ours from each other", "of six values inside"]
+    return markdown(header, rows)
+
+
+def without_table(without):
     """Without a baseline: the six values and the run as a whole, for each rate and entropy."""
     rows = []
     for table, rate in itertools.product(GRID_TABLES, RATES):
-        here = select(lines, table=table, learning_rate=rate, baseline_decay="")
+        here = select(without, table=table, learning_rate=rate)
         texts = [f"{values_inside(line)} of 6; p = {line['whole.p']:.2f}" for line in here]
         rows.append([table, rate, *texts])
     weights = [f"entropy weight {entropy:g}" for entropy in ENTROPIES]
     return markdown(["table", "learning rate", *weights], rows)
 
 
-def wild_table(lines, measured):
+def wild_table(line, measured):
     """One configuration without a baseline: the range of our runs, and each of the six values."""
-    [line] = select(lines, **WILD)
     rows = []
     for name in [f"{claim}.{reward}" for claim in VALUES for reward in PAIR]:
         low, median, high, p = (line[f"{name}.{x}"] for x in ("min", "median", "max", "p"))
-        row = [measured[name]["text"], f"{measured[name]['paper']:,}"]
-        row += [f"{median:,.4g} [{low:,.0f}, {high:,.0f}]", f"{p:.2f}"]
+        ours = f"{median:,.4g} [{low:,.0f}, {high:,.0f}]"
+        row = [measured[name]["text"], f"{measured[name]['paper']:,}", ours, f"{p:.2f}"]
         rows.append([*row, line[f"{name}.verdict"]])
     return markdown(["value", "the paper", "our runs: median [min, max]", "p", "verdict"], rows)
 
 
-def shares_table(lines, measured):
+def shares_table(columns, measured):
     """In how many configurations each claim is so, on each table, with and without a baseline."""
-    columns = columns_of(lines)
     rows = []
-    for claim, measured_line in measured.items():
-        row = [measured_line["text"]]
+    for claim in measured:
+        rows.append([measured[claim]["text"]])
         for column in columns.values():
             found = [line[f"{claim}.verdict"] for line in column]
             good = found.count("supported") + found.count("inside")
-            row.append(f"{good} of {len(found)}")
-        rows.append(row)
+            rows[-1].append(f"{good} of {len(found)}")
     return markdown(["claim", *columns], rows)
 
 
-def odds_table(lines, measured):
+def odds_table(with_b, without, measured):
     """The odds of 50-60 to 60-70% under T: the paper's, of uniform sampling, and over the grid."""
     rows = []
     for name in PAIR:
         few, more = f"fig6_50_60.{name}", f"fig6_60_70.{name}"
         odds = [measured[few][x] / measured[more][x] for x in ("paper", "random")]
-        for with_b in (True, False):
-            some = [line for line in lines if bool(line["baseline_decay"]) == with_b]
-            medians = [(line[f"{few}.median"], line[f"{more}.median"]) for line in some]
+        for lines in (with_b, without):
+            medians = [(line[f"{few}.median"], line[f"{more}.median"]) for line in lines]
             odds.append(max(a / b for a, b in medians if b > 0))
         rows.append([name, *(f"{value:.2f}" for value in odds)])
     header = ["", "the paper", "uniform sampling", "highest with b, medians", "highest without"]

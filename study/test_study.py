@@ -19,8 +19,8 @@ import pytest
 import sensitivity
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import write_csv
 
+import controller_plain as plain
 import nas_search
 from controller_numpy import Reinforce
 from controller_plain import K, S
@@ -45,7 +45,7 @@ def test_equal_strength(y, accuracy, target_ms):
     assert beyond.y_of_equal_strength(w, accuracy, target_ms) == pytest.approx(y)
 
 
-def test_searches_of_every_strength(tmp_path):
+def test_searches_of_every_strength():
     """Catches a reward with the strength of another or not at MnasNet's scale, searches that are
     not the program's, and lines swapped."""
     pairs = beyond.strengths(SURROGATE, 17.0)
@@ -60,17 +60,15 @@ def test_searches_of_every_strength(tmp_path):
     assert pairs[beyond.MNASNET_SETTING][0] == -0.07
 
     lines = beyond.strength_lines(None, "surrogate", 17.0, range(2), 300)
-    write_csv(tmp_path / "strength.csv", lines)
-    written = beyond.read_runs(tmp_path)
-    found = np.unique(written[["pair", "w", "y"]]).tolist()
-    assert found == [(k, round(w, 4), round(y, 4)) for k, (w, y) in enumerate(pairs)]
+    expected = sorted((round(y, 4), round(w, 4), k) for k, (w, y) in enumerate(pairs))
+    assert beyond.by_strength(lines, "surrogate") == expected
     runs = run_searches(PROBLEM, range(2), samples=300)
     for reward, paper in zip(PAIR, beyond.PAPERS, strict=True):
         best = PROBLEM.optima()[reward]
         last = [runs.expected[reward][name][:, -1] for name in nas_search.EXPECTED[:3]]
         optimum = [[best[name]] for name in ("accuracy", "latency_ms", "meets_target")]
         for kind, expected in (("search", last), ("optimum", optimum)):
-            accuracy, latency_ms, under = beyond.ends(written, "surrogate", *paper, kind).T
+            accuracy, latency_ms, under = beyond.ends(lines, "surrogate", *paper, kind).T
             assert accuracy == pytest.approx(np.multiply(100, expected[0]), abs=1e-3)
             assert latency_ms == pytest.approx(expected[1], abs=1e-3)
             assert under == pytest.approx(np.multiply(100, expected[2]), abs=0.1)
@@ -78,20 +76,18 @@ def test_searches_of_every_strength(tmp_path):
 
 def test_optima():
     """Catches cases of the wrong reward or T, and points lost that count cases over T."""
-    found = beyond.optima_on(SURROGATE)
-    meets, is_best, lost = np.transpose(found["MnasNet hard, 0 and -1"])
-    assert np.array_equal(meets, is_best)  # its R is ACC under T
-    assert not lost[meets == 1].any()
     accuracy, latency_ms = COLUMNS
-    for case, share in zip(found["proposed, y = 0.1"], range(5, 100, 5), strict=True):
+    for case, share in zip(beyond.optima_on(SURROGATE), range(5, 100, 5), strict=True):
         target_ms = float(np.percentile(latency_ms, share))
         best = accuracy[latency_ms <= target_ms].max()
         row = np.argmax(proposed(accuracy, latency_ms, target_ms))
-        meets = latency_ms[row] <= target_ms
-        lost = best - accuracy[row]
-        assert case == pytest.approx((meets, meets and lost == 0, 100 * lost))
-    cases = np.array([(1, 1, 0.0), (1, 0, 2.0), (0, 0, -5.0), (1, 0, 4.0)])
-    assert list(beyond.optima_line(cases).values()) == pytest.approx([4, 75, 25, 2.0, 3.6])
+        found = dict(zip(beyond.REWARDS_COMPARED, np.transpose(case).tolist(), strict=True))
+        expected = [float(latency_ms[row] <= target_ms), 100 * (best - accuracy[row])]
+        assert found["proposed, y = 0.1"] == pytest.approx(expected)
+        meets, lost = found["MnasNet hard, 0 and -1"]
+        assert meets == (lost == 0)  # its R is ACC under T
+    line = beyond.optima_line(*np.array([(1, 1, 0, 1), (0.0, 2.0, -5.0, 4.0)]))
+    assert list(line.values()) == pytest.approx([4, 75, 25, 2.0, 3.6])
 
 
 # --- logits.py and published.py ---------------------------------------------------------------
@@ -106,17 +102,15 @@ def test_a_table_of_logits():
     a = policy.sample(rng.gumbel(size=(20_000, S, K))).copy()
     A = rng.normal(size=20_000)
 
-    def softmax(theta):
-        p = np.exp(theta.reshape(S, K))
-        return p / p.sum(axis=1, keepdims=True)
+    def probabilities(theta):
+        return np.apply_along_axis(plain.softmax, 1, theta.reshape(S, K))
 
     def loss(theta, n):
-        p = softmax(theta)
-        return -A[n] * np.log(p[range(S), a[n]]).sum() + 0.3 * (p * np.log(p)).sum()
+        return plain.loss(A[n], 0.3, a=a[n], p=probabilities(theta))
 
     drawn = np.eye(K)[a].mean(axis=0)  # (S, K)
     five_errors = 5 * 0.5 / 20_000**0.5
-    assert np.abs(drawn - softmax(policy.theta[0])).max() < five_errors
+    assert np.abs(drawn - probabilities(policy.theta[0])).max() < five_errors
     gradient = policy.gradient(A, entropy_weight=0.3)
     for n in range(2):
         theta = policy.theta[n]
@@ -231,7 +225,8 @@ def test_settings_of_the_grid(monkeypatch):
         assert line[f"{name}.spread"] == pytest.approx(np.median(spreads), rel=1e-4)
     lines = tables.read(STUDY / "hyperparameters.csv")
     assert list(line) == list(lines[0])
-    [by_rule] = [row for row in sensitivity.rule_table(lines).split("\n") if "smallest" in row]
+    rows = sensitivity.hyperparameter_tables()["rule"].split("\n")
+    [by_rule] = [row for row in rows if "smallest" in row]
     weight = float(by_rule.split("|")[1])
     assert HYPERPARAMETERS.items() <= (sensitivity.RULE | dict(entropy_weight=weight)).items()
 
@@ -286,7 +281,8 @@ def test_fixed_points_beside_searches():
 def test_pictures(tmp_path):
     """Catches a picture that cannot be drawn from the CSV files."""
     benchmarks = dict.fromkeys(beyond.PANELS, SURROGATE)
-    beyond.draw_strength(tmp_path / "strength.png", beyond.read_runs(), benchmarks)
+    runs = tables.read(STUDY / "strength.csv")
+    beyond.draw_strength(tmp_path / "strength.png", runs, benchmarks)
     lines = tables.read(STUDY / "fixed_points.csv")
     fixed_points.draw(tmp_path / "fixed_points.png", lines, SURROGATE)
     assert all(path.stat().st_size > 10_000 for path in tmp_path.iterdir())
