@@ -3,14 +3,10 @@
     python study/fixed_points.py search --from DIR    40 seeds of 20,000 samples; 20 minutes
 
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. It writes
-fixed_points.csv, fixed_devices.csv, first_steps.csv and fixed_points.png beside this file, and from
-them the tables of study/beyond.md. The fixed point is nas_search.fixed_point_policy: exact, without
-a search.
-
-    name      meaning                                                          unit
-    w         entropy weight                                                   R
-    end       what the last policy expects, the median over seeds              %, ms
-    cells     exp of the policy's entropy: over how many cells it spreads"""
+fixed_points.csv and .png, fixed_devices.csv, first_steps.csv, and from them tables of
+study/beyond.md. The fixed point is nas_search.fixed_point_policy. The end of searches is what their
+last policies expect, the median over seeds; `cells` is exp of a policy's entropy: over how many
+cells it spreads. Accuracies and shares under T are in %, latencies in ms."""
 
 import functools
 import itertools
@@ -71,10 +67,10 @@ def on_devices(folder):
     lines = []
     for table, target_ms in DEVICES.items():
         problem = Problem(table_of(table, folder), PAIR, target_ms)
-        optima = problem.optima()
-        for name, end in problem.fixed_points(HYPERPARAMETERS["entropy_weight"]).items():
+        fixed = problem.fixed_points(HYPERPARAMETERS["entropy_weight"])
+        for name, end in fixed.items():
             line = dict(table=table, target_ms=target_ms, reward=name)
-            for where, point in (("best", optima[name]), ("fixed", end)):
+            for where, point in (("best", problem.optima()[name]), ("fixed", end)):
                 line[where] = f"{point['accuracy']:.2%}, {point['latency_ms']:.2f} ms"
             line["under"] = f"{end['p_under_target']:.0%}"
             line["cells"] = round(float(np.exp(end["entropy"])))
@@ -97,17 +93,13 @@ def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
     return lines
 
 
-# --- The tables and the picture ---------------------------------------------------------------
-
-
 def tables(folder=STUDY):
     """{marker: text} of the page's tables."""
     devices = read_csv(folder / "fixed_devices.csv")
-    steps = read_csv(folder / "first_steps.csv")
-    steps.sort(key=lambda line: line["reward"])
     where = ["benchmark", "T, ms", "reward", "best cell", "fixed point", "under T", "cells"]
-    edges = [f"edges with {name}" for name in SHORT]
-    when = ["reward", "samples", *edges, "accuracy, %", "latency, ms"]
+    steps = sorted(read_csv(folder / "first_steps.csv"), key=lambda line: line["reward"])
+    when = ["reward", "samples", *(f"edges with {name}" for name in SHORT)]
+    when += ["accuracy, %", "latency, ms"]
     return {
         "fixed": fixed_table(read(folder / "fixed_points.csv")),
         "devices": markdown(where, [line.values() for line in devices]),
@@ -119,38 +111,31 @@ def fixed_table(lines):
     """Where searches end, and the fixed point, by table and entropy weight."""
     rows = []
     for table, w, name in itertools.product(TABLES, WEIGHTS, PAIR):
-        ends = select(lines, table=table, entropy_weight=w, reward=name)
-        last = ends[-1]
-        row = [table, w, name, *(place(line, "end") for line in ends), place(last, "fixed")]
-        accuracy, ms = (last[f"end.{x}"] - last[f"fixed.{x}"] for x in QUANTITIES[:2])
-        rows.append([*row, f"{accuracy:+.2f} pp, {ms:+.2f} ms"])
+        searches = select(lines, table=table, entropy_weight=w, reward=name)
+        points = [[line[f"end.{x}"] for x in QUANTITIES] for line in searches]
+        points.append([searches[0][f"fixed.{x}"] for x in QUANTITIES])
+        texts = ["{:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*point) for point in points]
+        pp, ms, *_ = np.subtract(points[-2], points[-1])
+        rows.append([table, w, name, *texts, f"{pp:+.2f} pp, {ms:+.2f} ms"])
     header = ["table", "w", "reward", *(f"ends after {n:,}" for n in SAMPLES), "fixed point"]
     return markdown([*header, f"after {max(SAMPLES):,}, minus fixed point"], rows)
-
-
-def place(line, where):
-    """Accuracy, latency, share under T, and cells of an end, or of a fixed point."""
-    numbers = [line[f"{where}.{name}"] for name in QUANTITIES]
-    return "{:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*numbers)
 
 
 def draw(path, lines, benchmark):
     """Where searches end and where the fixed points are, over the entropy weight, per reward."""
     title = "Where searches end (dots), and the fixed points (stars), as the entropy weight grows"
-    colours = figures.palette(PAIR)
+    styles = {"fixed": ("*-", 26, "fixed points"), "end": ("o-", 12, "ends")}
     with figures.picture(path, title, columns=2, margins=dict(bottom=0.22)) as [panels]:
         for axes, n in zip(panels, SAMPLES, strict=True):
             figures.draw_cells(axes, benchmark)
             figures.mark_target_upright(axes, T_MS)
-            for name in PAIR:
-                mine = select(lines, table=TABLES[0], reward=name, samples=n)
-                for where, mark, size in (("fixed", "*-", 26), ("end", "o-", 12)):
-                    ms = [line[f"{where}.latency_ms"] for line in mine]
-                    percent = [line[f"{where}.accuracy"] for line in mine]
-                    what = "fixed points" if where == "fixed" else "ends"
-                    style = dict(ms=size, mec="black", color=colours[name])
-                    style["label"] = f"{figures.title_of(name)}: {what}"
-                    axes.plot(ms, percent, mark, **style)
+            for name, where in itertools.product(PAIR, styles):
+                mine = select(lines, table="surrogate", reward=name, samples=n)
+                ms = [line[f"{where}.latency_ms"] for line in mine]
+                percent = [line[f"{where}.accuracy"] for line in mine]
+                mark, size, what = styles[where]
+                style = dict(ms=size, mec="black", color=figures.palette(PAIR)[name])
+                axes.plot(ms, percent, mark, label=f"{figures.title_of(name)}: {what}", **style)
             axes.set(xlim=(14, 19.5), ylim=(67.8, 73.6), xlabel="latency (ms)")
             axes.set_title(f"{n:,} samples; w = {WEIGHTS[0]:g} at the top to {WEIGHTS[-1]:g}")
         panels[0].set_ylabel("accuracy (%)")

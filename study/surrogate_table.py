@@ -46,10 +46,10 @@ noise floor.
 {latency}"""
 
 
-def surrogate_table(folder):
-    """All tables, each under a sentence, as one Markdown text. Raises UserError."""
+def write(folder):
+    """Write all tables, each under a sentence, into data/README.md. Raises UserError."""
     _, measured = build_benchmark.measured_accuracy(folder, "cifar100")
-    return TEXT.format(
+    text = TEXT.format(
         floor=100 * noise_floor(measured),
         models=models_table(measured),
         errors=errors_table(measured),
@@ -58,6 +58,7 @@ def surrogate_table(folder):
         seeds=len(SEEDS),
         T=T_MS,
     )
+    fill(STUDY.parent / "data" / "README.md", {"surrogate": text})
 
 
 def noise_floor(measured):
@@ -67,9 +68,6 @@ def noise_floor(measured):
         networks.setdefault(network_of(cell), []).append(accuracy)
     squares = sum(len(same) * np.var(same) for same in networks.values())
     return np.sqrt(squares / (CONNECTED.sum() - len(networks)))
-
-
-# --- The models of the accuracy ---------------------------------------------------------------
 
 
 def models_table(measured):
@@ -152,11 +150,6 @@ def latency_table(folder):
         columns.append([f"{error:+.2f}" for error in errors])
     models = [f"{name}, off by" for name in build_benchmark.MODELS]
     return markdown(["official", "ms", *models], zip(*columns, strict=True))
-
-
-def write(folder):
-    """Write the tables into data/README.md."""
-    fill(STUDY.parent / "data" / "README.md", {"surrogate": surrogate_table(folder)})
 
 
 if __name__ == "__main__":
