@@ -22,12 +22,12 @@ Left out: which penalty is right. That is for the user to say; no search can."""
 import functools
 import math
 
-from tables import MODELLED, STUDY, collect, main, read, select, table_of  # first  # isort: skip
+from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
 import build_benchmark
 import fixed_points
 import numpy as np
 import published
-from pages import markdown, write_csv
+from pages import write_csv
 
 import figures
 from command_line import atomic_output, tracked
@@ -126,11 +126,6 @@ def ends(runs, table, form, pair, kind="search"):
     return np.array([[line[name] for name in END] for line in lines])
 
 
-def middle(runs, table, form, pair):
-    """The median of `ends` over the seeds, (3,)."""
-    return np.median(ends(runs, table, form, pair), axis=0)
-
-
 def by_strength(runs, table):
     """(y, w, number) of each pair on a table, the weakest first."""
     return sorted({(line["y"], line["w"], line["pair"]) for line in select(runs, table=table)})
@@ -140,33 +135,40 @@ def strength_tables(runs):
     """{marker: text} of what `strength` writes to the page."""
     seeds = len({line["seed"] for line in select(runs, kind="search")})
     made_on = f"{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
-    targets = (4, 10, 17, 25.5, 50, 100)
-    exponents = [f"{equal_strength(Y, 0.72, target):.3f}" for target in targets]
+    prices = [f"{equal_strength(Y, 0.72, T):.3f}" for T in (4, 10, 17, 25.5, 50, 100)]
     return {
         "settings": f"{settings_table(runs)}\n\n{made_on}",
         "apart": apart_table(runs),
-        "prices": markdown(["T, ms", *targets], [["w", *exponents]]),
+        "prices": as_table("T, ms | 4 | 10 | 17 | 25.5 | 50 | 100", [" | ".join(["w", *prices])]),
         "strengths": f"{strengths_table(runs)}\n\n{made_on}",
     }
 
 
-END_TEXT = "{:.2f}%, {:.2f} ms ({:.0f}%)"
+def end_text(end):
+    """The median of ends (seeds, 3) as text."""
+    return "{:.2f}%, {:.2f} ms ({:.0f}%)".format(*np.median(end, axis=0))
+
+
+def spread(values):
+    """The median of values (seeds,) and the range of 95 % of them, as text."""
+    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
+    return f"{middle:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def settings_table(runs):
     """Where the searches end with the paper's two settings, and each reward's own optimum."""
     rows = []
     for table, target_ms in TARGETS_MS.items():
-        row = [table, f"{target_ms:g}"]
-        for form, pair in PAPERS:
-            [optimum] = ends(runs, table, form, pair, "optimum")
-            row.append("{:.2f}%, {:.2f} ms".format(*optimum))
-            row.append(END_TEXT.format(*middle(runs, table, form, pair)))
+        row = f"{table} | {target_ms:g}"
+        for paper in PAPERS:
+            [optimum] = ends(runs, table, *paper, "optimum")
+            row += " | {:.2f}%, {:.2f} ms".format(*optimum)
+            row += f" | {end_text(ends(runs, table, *paper))}"
         rows.append(row)
-    header = ["table", "T, ms"]
+    header = "table | T, ms"
     for title in ("MnasNet, w = -0.07", "proposed, y = 0.1"):
-        header += [f"{title}: optimum", "ends at (share under T)"]
-    return markdown(header, rows)
+        header += f" | {title}: optimum | ends at (share under T)"
+    return as_table(header, rows)
 
 
 def apart_table(runs):
@@ -176,15 +178,17 @@ def apart_table(runs):
         # At the strength of w = -0.07, then at that of y = 0.1; (seeds, 3) each.
         weak_mnasnet = ends(runs, table, "mnasnet", MNASNET_SETTING)
         weak_proposed = ends(runs, table, "proposed", MNASNET_SETTING)
-        mnasnet, proposed, paper = (
-            ends(runs, table, form, PAPER_SETTING) for form in ("mnasnet", "proposed", "paper")
-        )
+        mnasnet = ends(runs, table, "mnasnet", PAPER_SETTING)
+        proposed = ends(runs, table, "proposed", PAPER_SETTING)
+        paper = ends(runs, table, "paper", PAPER_SETTING)
         differences = [paper - weak_mnasnet, mnasnet - weak_mnasnet, paper - proposed]
         differences += [proposed - mnasnet, weak_proposed - weak_mnasnet]
         for column, unit in ((1, "ms"), (0, "pp")):
-            rows.append([table, unit, *(spread(values[:, column]) for values in differences)])
-    header = ["table", "unit", "proposed minus MnasNet", "from the penalty", "from the scale"]
-    return markdown([*header, "from the form", "from the form, at the penalty of w = -0.07"], rows)
+            texts = " | ".join(spread(values[:, column]) for values in differences)
+            rows.append(f"{table} | {unit} | {texts}")
+    header = "table | unit | proposed minus MnasNet | from the penalty | from the scale"
+    header += " | from the form | from the form, at the penalty of w = -0.07"
+    return as_table(header, rows)
 
 
 def strengths_table(runs):
@@ -192,18 +196,12 @@ def strengths_table(runs):
     rows = []
     for table in TARGETS_MS:
         for y, w, pair in by_strength(runs, table):
-            apart = ends(runs, table, "proposed", pair) - ends(runs, table, "mnasnet", pair)
-            row = [table, f"{w:.3f}", f"{y:.3f}"]
-            row += [END_TEXT.format(*middle(runs, table, form, pair)) for form in PAIR]
-            rows.append([*row, spread(apart[:, 1]), spread(apart[:, 0])])
-    header = ["table", "w", "y", "MnasNet's form ends at", "R / x ends at"]
-    return markdown([*header, "difference, ms", "difference, pp"], rows)
-
-
-def spread(values):
-    """The median of values (seeds,) and the range of 95 % of them."""
-    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
-    return f"{middle:+.2f} [{low:+.2f}, {high:+.2f}]"
+            one, other = (ends(runs, table, form, pair) for form in PAIR)
+            pp, ms, _ = map(spread, (other - one).T)
+            row = f"{table} | {w:.3f} | {y:.3f} | {end_text(one)} | {end_text(other)}"
+            rows.append(f"{row} | {ms} | {pp}")
+    header = "table | w | y | MnasNet's form ends at | R / x ends at"
+    return as_table(f"{header} | difference, ms | difference, pp", rows)
 
 
 # --- Strength: the picture --------------------------------------------------------------------
@@ -237,7 +235,8 @@ def draw_strength(path, runs, benchmarks):
 def draw_ends(axes, runs, table):
     """Per form the curve of ends; the paper's settings as large dots, their optima as crosses."""
     pairs = [pair for _, _, pair in by_strength(runs, table)]
-    curves = [np.array([middle(runs, table, form, pair) for pair in pairs]) for form in PAIR]
+    searches = [[ends(runs, table, form, pair) for pair in pairs] for form in PAIR]
+    curves = np.median(searches, axis=2)  # (2, pairs, 3)
     for one, other in zip(*curves, strict=True):  # (3,) each
         axes.plot([one[1], other[1]], [one[0], other[0]], ls=":", color="black", lw=2.5)
     axes.lines[-1].set_label("equal penalty")
@@ -248,7 +247,7 @@ def draw_ends(axes, runs, table):
         label, dot_label, size = STYLES[name]
         tint = figures.palette(PAIR)[name]
         seeds = ends(runs, table, *paper)
-        dot = middle(runs, table, *paper)
+        dot = np.median(seeds, axis=0)
         [cross] = ends(runs, table, *paper, "optimum")
         axes.plot(seeds[:, 1], seeds[:, 0], ".", color=tint, alpha=0.5)
         axes.plot(curve[:, 1], curve[:, 0], "o-", color=tint, ms=7, label=label)
@@ -322,13 +321,13 @@ def tables(folder=STUDY):
     lines = read(folder / "reward_optima.csv")
     rows = []
     for line in lines:
-        gap = f"{line['gap_median_pp']:.2f}, {line['gap_p90_pp']:.2f}"
-        rows.append([line["reward"], f"{line['feasible_pct']}%", f"{line['optimal_pct']}%", gap])
-    header = ["reward", "cell of highest reward under T", "... and the most accurate under T"]
-    header += ["accuracy lost if under T, pp: median, 90th percentile"]
+        row = f"{line['reward']} | {line['feasible_pct']}% | {line['optimal_pct']}%"
+        rows.append(f"{row} | {line['gap_median_pp']:.2f}, {line['gap_p90_pp']:.2f}")
+    header = "reward | cell of highest reward under T | ... and the most accurate under T"
+    header += " | accuracy lost if under T, pp: median, 90th percentile"
     names = lines[0]["tables"].split()
     made_on = f"{lines[0]['cases']} cases on {len(names)} tables: {', '.join(names)}."
-    found["optima"] = f"{markdown(header, rows)}\n\n{made_on}"
+    found["optima"] = f"{as_table(header, rows)}\n\n{made_on}"
     return found | published.tables(folder) | fixed_points.tables(folder)
 
 

@@ -11,9 +11,9 @@ cells it spreads. Accuracies and shares under T are in %, latencies in ms."""
 import functools
 import itertools
 
-from tables import MODELLED, STUDY, collect, main, read, select, table_of  # first  # isort: skip
+from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
 import numpy as np
-from pages import markdown, read_csv, write_csv
+from pages import read_csv, write_csv
 
 import figures
 from command_line import atomic_output
@@ -96,14 +96,18 @@ def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
 def tables(folder=STUDY):
     """{marker: text} of the page's tables."""
     devices = read_csv(folder / "fixed_devices.csv")
-    where = ["benchmark", "T, ms", "reward", "best cell", "fixed point", "under T", "cells"]
     steps = sorted(read_csv(folder / "first_steps.csv"), key=lambda line: line["reward"])
-    when = ["reward", "samples", *(f"edges with {name}" for name in SHORT)]
-    when += ["accuracy, %", "latency, ms"]
+    edges = " | ".join(f"edges with {name}" for name in SHORT)
     return {
         "fixed": fixed_table(read(folder / "fixed_points.csv")),
-        "devices": markdown(where, [line.values() for line in devices]),
-        "steps": markdown(when, [line.values() for line in steps]),
+        "devices": as_table(
+            "benchmark | T, ms | reward | best cell | fixed point | under T | cells",
+            [" | ".join(line.values()) for line in devices],
+        ),
+        "steps": as_table(
+            f"reward | samples | {edges} | accuracy, % | latency, ms",
+            [" | ".join(line.values()) for line in steps],
+        ),
     }
 
 
@@ -111,14 +115,16 @@ def fixed_table(lines):
     """Where searches end, and the fixed point, by table and entropy weight."""
     rows = []
     for table, w, name in itertools.product(TABLES, WEIGHTS, PAIR):
+        row = f"{table} | {w} | {name}"
         searches = select(lines, table=table, entropy_weight=w, reward=name)
         points = [[line[f"end.{x}"] for x in QUANTITIES] for line in searches]
         points.append([searches[0][f"fixed.{x}"] for x in QUANTITIES])
-        texts = ["{:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*point) for point in points]
+        for point in points:
+            row += " | {:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*point)
         pp, ms, *_ = np.subtract(points[-2], points[-1])
-        rows.append([table, w, name, *texts, f"{pp:+.2f} pp, {ms:+.2f} ms"])
-    header = ["table", "w", "reward", *(f"ends after {n:,}" for n in SAMPLES), "fixed point"]
-    return markdown([*header, f"after {max(SAMPLES):,}, minus fixed point"], rows)
+        rows.append(f"{row} | {pp:+.2f} pp, {ms:+.2f} ms")
+    header = "table | w | reward | ends after 5,000 | ends after 20,000 | fixed point"
+    return as_table(f"{header} | after 20,000, minus fixed point", rows)
 
 
 def draw(path, lines, benchmark):

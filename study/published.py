@@ -18,11 +18,11 @@ import itertools
 import math
 from collections import namedtuple
 
-from tables import STUDY, read, select  # first  # isort: skip
+from tables import STUDY, as_table, read, select  # first  # isort: skip
 import build_benchmark
 import numpy as np
 from logits import LogitsReinforce
-from pages import markdown, write_csv
+from pages import write_csv
 
 from command_line import as_user_error, tracked
 from controller_numpy import Reinforce
@@ -126,25 +126,29 @@ def gains(line, reference):
         gain = round(line[name] - reference[name], 2) + 0.0  # not "-0.00"
         errors = [e[f"{name}_sd"] / e["runs"] ** 0.5 for e in (line, reference)]
         texts.append(f"{gain:+.2f} ± {math.hypot(*errors):.2f}")
-    return texts
+    return " | ".join(texts)
 
 
 def tables(folder=STUDY):
     """{marker: text} of the page's tables: test accuracies, and gains over random search."""
     lines = read(folder / "published.csv")
-    ours = compared(lines)
-    theirs = {search: published_line(search) for search in PUBLISHED}
-    found = {"random search, published": theirs["random"], "random search, ours": lines[0]}
-    found |= {"REINFORCE, published": theirs["REINFORCE"]} | ours
-    accuracies = []
+    theirs = published_line("random")
+    found = {"random search, published": theirs, "random search, ours": lines[0]}
+    found |= {"REINFORCE, published": published_line("REINFORCE")} | compared(lines)
+    accuracy_rows = []
+    gain_rows = []
     for name, line in found.items():
-        cells = [f"{line[d]:.2f} ± {line[f'{d}_sd']:.2f}" for d in DATASETS]
-        accuracies.append([name, line["networks"], *cells])
-    results = markdown(["search", "networks", *DATASETS.values()], accuracies)
+        texts = [f"{line[d]:.2f} ± {line[f'{d}_sd']:.2f}" for d in DATASETS]
+        accuracy_rows.append(" | ".join([name, str(line["networks"]), *texts]))
+        reference = theirs if name.endswith("published") else lines[0]
+        if line is not reference:
+            gain_rows.append(f"{name} | {gains(line, reference)}")
+    names = " | ".join(DATASETS.values())
+    results = as_table(f"search | networks | {names}", accuracy_rows)
     rates = ", ".join(str(line["rate"]) for line in select(lines, search="LSTM"))
     made_on = f"{lines[0]['runs']} seeds; {words_of(HYPERPARAMETERS)}"
     made_on = f"{made_on}, unless another rate is given. Rates tried: {rates}."
-    rows = [["REINFORCE, published", *gains(theirs["REINFORCE"], theirs["random"])]]
-    rows += [[name, *gains(line, lines[0])] for name, line in ours.items()]
-    header = ["gain over random search, pp", *DATASETS.values()]
-    return {"results": f"{results}\n\n{made_on}", "gains": markdown(header, rows)}
+    return {
+        "results": f"{results}\n\n{made_on}",
+        "gains": as_table(f"gain over random search, pp | {names}", gain_rows),
+    }

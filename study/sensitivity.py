@@ -11,9 +11,8 @@ claims do; the rule of study/hyperparameters.md looks at none of them."""
 import functools
 import itertools
 
-from tables import MODELLED, STUDY, collect, main, read, select, table_of  # first  # isort: skip
+from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
 import numpy as np
-from pages import markdown
 
 from claims import CLAIMS, VALUES, evaluate_claims, key, whole_run_of
 from nas_reward import PAIR, T_MS, WINDOW
@@ -76,6 +75,7 @@ def whole_of(results):
 
 SPREAD = 100  # networks, that a policy must still spread over after 5,000
 RULE = dict(table=MODELLED, hidden=64, learning_rate=0.001, baseline_decay=0.95)  # what it fixes
+SIX = [f"{claim}.{reward}" for claim in VALUES for reward in PAIR]  # values of a run as a whole
 WILD = dict(table=MODELLED, learning_rate=0.003, entropy_weight=0.003)
 
 
@@ -108,19 +108,18 @@ def rule_table(candidates):
     """The configurations that the rule chooses from, and over how many networks each spreads."""
     rows = []
     for line in candidates:
-        spreads = [line[f"{name}.spread"] for name in PAIR]
-        mark = "yes" if min(spreads) >= SPREAD else "no"
-        if mark == "yes" and not any("yes" in row[-1] for row in rows):
+        one, other = (line[f"{name}.spread"] for name in PAIR)
+        mark = "yes" if min(one, other) >= SPREAD else "no"
+        if mark == "yes" and "yes" not in "".join(rows):
             mark = "**yes, and the smallest**"
-        rows.append([line["entropy_weight"], *(f"{n:,.0f}" for n in spreads), mark])
-    header = ["entropy weight", *(f"networks, {name}" for name in PAIR)]
-    return markdown([*header, f"at least {SPREAD}?"], rows)
+        rows.append(f"{line['entropy_weight']} | {one:,.0f} | {other:,.0f} | {mark}")
+    networks = " | ".join(f"networks, {name}" for name in PAIR)
+    return as_table(f"entropy weight | {networks} | at least {SPREAD}?", rows)
 
 
 def values_inside(line):
     """How many of the six values of the run as a whole lie inside our runs."""
-    verdicts = [line[f"{claim}.{reward}.verdict"] for claim in VALUES for reward in PAIR]
-    return verdicts.count("inside")
+    return [line[f"{name}.verdict"] for name in SIX].count("inside")
 
 
 def whole_table(columns):
@@ -128,48 +127,51 @@ def whole_table(columns):
     rows = []
     for title, column in columns.items():
         p = [line["whole.p"] for line in column]
-        far = [line["whole.distance"] / max(line["whole.typical"], 1e-9) for line in column]
+        low = sum(value <= 0.05 for value in p)
+        far = [line["whole.distance"] / line["whole.typical"] for line in column]
         inside = [values_inside(line) for line in column]
-        row = [title, len(column), sum(x <= 0.05 for x in p), f"{max(p):.2f}"]
-        row += [f"{min(far):,.0f} to {max(far):,.0f}", f"{min(inside)} to {max(inside)}"]
-        rows.append(row)
-    header = ["", "configurations", "p at most 0.05 in", "highest p"]
-    header += ["times farther than ours from each other", "of six values inside"]
-    return markdown(header, rows)
+        row = f"{title} | {len(column)} | {low} | {max(p):.2f} | {min(far):,.0f} to {max(far):,.0f}"
+        rows.append(f"{row} | {min(inside)} to {max(inside)}")
+    header = " | configurations | p at most 0.05 in | highest p"
+    return as_table(
+        f"{header} | times farther than ours from each other | of six values inside", rows
+    )
 
 
 def without_table(without):
     """Without a baseline: the six values and the run as a whole, for each rate and entropy."""
     rows = []
     for table, rate in itertools.product(GRID_TABLES, RATES):
-        here = select(without, table=table, learning_rate=rate)
-        texts = [f"{values_inside(line)} of 6; p = {line['whole.p']:.2f}" for line in here]
-        rows.append([table, rate, *texts])
-    weights = [f"entropy weight {entropy:g}" for entropy in ENTROPIES]
-    return markdown(["table", "learning rate", *weights], rows)
+        row = f"{table} | {rate}"
+        for line in select(without, table=table, learning_rate=rate):
+            row += f" | {values_inside(line)} of 6; p = {line['whole.p']:.2f}"
+        rows.append(row)
+    weights = " | ".join(f"entropy weight {entropy:g}" for entropy in ENTROPIES)
+    return as_table(f"table | learning rate | {weights}", rows)
 
 
 def wild_table(line, measured):
     """One configuration without a baseline: the range of our runs, and each of the six values."""
     rows = []
-    for name in [f"{claim}.{reward}" for claim in VALUES for reward in PAIR]:
+    for name in SIX:
         low, median, high, p = (line[f"{name}.{x}"] for x in ("min", "median", "max", "p"))
-        ours = f"{median:,.4g} [{low:,.0f}, {high:,.0f}]"
-        row = [measured[name]["text"], f"{measured[name]['paper']:,}", ours, f"{p:.2f}"]
-        rows.append([*row, line[f"{name}.verdict"]])
-    return markdown(["value", "the paper", "our runs: median [min, max]", "p", "verdict"], rows)
+        row = f"{measured[name]['text']} | {measured[name]['paper']:,}"
+        row += f" | {median:,.4g} [{low:,.0f}, {high:,.0f}] | {p:.2f}"
+        rows.append(f"{row} | {line[f'{name}.verdict']}")
+    return as_table("value | the paper | our runs: median [min, max] | p | verdict", rows)
 
 
 def shares_table(columns, measured):
     """In how many configurations each claim is so, on each table, with and without a baseline."""
     rows = []
     for claim in measured:
-        rows.append([measured[claim]["text"]])
+        row = measured[claim]["text"]
         for column in columns.values():
             found = [line[f"{claim}.verdict"] for line in column]
             good = found.count("supported") + found.count("inside")
-            rows[-1].append(f"{good} of {len(found)}")
-    return markdown(["claim", *columns], rows)
+            row += f" | {good} of {len(found)}"
+        rows.append(row)
+    return as_table(" | ".join(["claim", *columns]), rows)
 
 
 def odds_table(with_b, without, measured):
@@ -181,9 +183,9 @@ def odds_table(with_b, without, measured):
         for lines in (with_b, without):
             medians = [(line[f"{few}.median"], line[f"{more}.median"]) for line in lines]
             odds.append(max(a / b for a, b in medians if b > 0))
-        rows.append([name, *(f"{value:.2f}" for value in odds)])
-    header = ["", "the paper", "uniform sampling", "highest with b, medians", "highest without"]
-    return markdown(header, rows)
+        rows.append("{} | {:.2f} | {:.2f} | {:.2f} | {:.2f}".format(name, *odds))
+    header = " | the paper | uniform sampling | highest with b, medians | highest without"
+    return as_table(header, rows)
 
 
 # --- Verdicts ---------------------------------------------------------------------------------
@@ -240,10 +242,11 @@ def verdict_tables(folder=STUDY):
     for line in lines:
         if line["claim"] in DIRECTIONS:
             optima = " / ".join(str(line[f"optimum of {name}, ms"]) for name in PAIR)
-            problem = (line["table"], line["target_ms"], optima)
-            rows.setdefault(problem, [*problem]).append(line["verdict"])
-    header = ["benchmark", "T, ms", "best cells, ms: mnasnet / proposed", *DIRECTIONS.values()]
-    text = markdown(header, rows.values()) + "\n"
+            problem = f"{line['table']} | {line['target_ms']} | {optima}"
+            rows[problem] = f"{rows.get(problem, problem)} | {line['verdict']}"
+    directions = " | ".join(DIRECTIONS.values())
+    header = f"benchmark | T, ms | best cells, ms: mnasnet / proposed | {directions}"
+    text = as_table(header, rows.values()) + "\n"
     for claim, last in judged(lines).items():
         found = [line["verdict"] for line in select(lines, claim=claim)]
         found = [verdict for verdict in found if verdict != "not comparable"]  # at another T

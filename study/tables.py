@@ -58,16 +58,22 @@ def select(lines, **values):
     return [line for line in lines if values.items() <= line.items()]
 
 
+def as_table(header, rows):
+    """A Markdown table, from texts with " | " between the cells."""
+    dashes = " | ".join(["---"] * len(header.split(" | ")))
+    return "\n".join(f"| {row} |" for row in [header, dashes, *rows])
+
+
 def filled(text, tables):
     """The text of a page with these tables between its markers. Raises UserError."""
-    for marker, table in tables.items():
+    for marker, content in tables.items():
         start = f"<!-- {marker} -->\n"
         end = f"<!-- end of {marker} -->"
         before, _, rest = text.partition(start)
         _, found, after = rest.partition(end)
         if not found:
             raise UserError(f"the page lacks a marker: {start.strip()} {end}")
-        text = f"{before}{start}{table}\n{end}{after}"
+        text = f"{before}{start}{content}\n{end}{after}"
     return text
 
 
