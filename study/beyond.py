@@ -5,8 +5,7 @@
     python study/beyond.py published --from DIR    published numbers, repeated; 2 minutes
 
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
-command writes a CSV file beside the page, and from it the page's tables (`strength`, the picture
-as well). What stands between the tables is written by hand.
+command writes a CSV file, and from it the page's tables (`strength`, the picture as well).
 
     name      meaning                                                        unit
     form      how a reward joins ACC and LAT: MnasNet's, or the proposed
@@ -14,36 +13,28 @@ as well). What stands between the tables is written by hand.
     x, y      weights of the proposed form, x = 1 - y                        the paper: y = 0.1
     strength  the latency penalty at T: accuracy that makes up for one ms    1 / ms
               more at LAT = T; a w and a y of the same penalty are a pair
-    scale     dR/dACC at LAT = T: 1, or x
     end       what the last policy of a search expects: mean accuracy, mean  %, ms, %
               latency, share under T; exact, not sampled
-    runs      strength.csv as NumPy records: a line per search, and one per optimum
+    runs      the lines of strength.csv: one per search, and one per optimum
 
 Left out: which penalty is right. That is for the user to say; no search can."""
 
 import functools
 import math
-import sys
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
-
-import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
+from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
 import build_benchmark
 import fixed_points
 import numpy as np
-import published as protocol
-from pages import markdown, read_csv, write_csv
-from sensitivity import MODELLED, table_of
-from tables import STUDY, choose, fill
+import published
+from pages import write_csv
 
 import figures
-from command_line import atomic_output, run, tracked
+from command_line import atomic_output, tracked
 from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, Y, equal_strength, mnasnet, proposed
 from nas_search import HYPERPARAMETERS, Problem, run_searches, words_of
 
 PROXYLESS = -0.10  # ProxylessNAS's exponent (Cai et al. 2019; their code)
-
 
 # --- Strength: the searches -------------------------------------------------------------------
 
@@ -70,12 +61,10 @@ def strengths(benchmark, target_ms):
     accuracy = float(benchmark.accuracy[benchmark.latency_ms <= target_ms].max())
     pairs = []
     for name, value in SWEEP:
-        w = y = value
         if name == "w":
-            y = y_of_equal_strength(w, accuracy, target_ms)
+            pairs.append((value, y_of_equal_strength(value, accuracy, target_ms)))
         else:
-            w = equal_strength(y, accuracy, target_ms)
-        pairs.append((w, y))
+            pairs.append((equal_strength(value, accuracy, target_ms), value))
     return pairs
 
 
@@ -96,100 +85,90 @@ def strength_problem(benchmark, target_ms):
     return Problem(benchmark, rewards, target_ms)
 
 
-def strength(folder, seeds=SEEDS, samples=SAMPLES, out=STUDY):
-    """Search with both forms at every strength on every table; writes to the folder `out`."""
-    benchmarks = {table: table_of(table, folder) for table in TARGETS_MS}
-    lines = []
-    for table, benchmark in tracked(list(benchmarks.items())):
-        problem = strength_problem(benchmark, TARGETS_MS[table])
-        lines += strength_lines(table, run_searches(problem, seeds, samples))
-    write_csv(out / "strength.csv", lines)
-    with atomic_output(out) as unfinished:
-        draw_strength(unfinished / "strength.png", read_runs(out), benchmarks)
-    fill(out / "beyond.md", strength_tables(out))
+def strength(folder):
+    """Search with both forms at every strength on every table; writes strength.csv and .png."""
+    lines_of = functools.partial(strength_lines, folder)
+    collect(STUDY / "strength.csv", list(TARGETS_MS.items()), lines_of)
+    benchmarks = {table: table_of(table, folder) for table in PANELS}
+    with atomic_output(STUDY) as unfinished:
+        draw_strength(unfinished / "strength.png", read(STUDY / "strength.csv"), benchmarks)
 
 
-def strength_lines(table, runs):
-    """Where each search ended, and each reward's optimum: dicts for the CSV file."""
-    problem = runs.problem
+def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
+    """Where each search on a table ended, and each reward's optimum: dicts for the CSV file."""
+    problem = strength_problem(table_of(table, folder), target_ms)
+    runs = run_searches(problem, seeds, samples)
+    pairs = strengths(problem.benchmark, target_ms)
     optima = problem.optima()
-    pairs = strengths(problem.benchmark, problem.target_ms)
     lines = []
     for form, k in problem.reward_tables:
-        w, y = pairs[k]
-        reward = dict(table=table, pair=k, w=round(w, 4), y=round(y, 4), form=form)
+        w, y = (round(value, 4) for value in pairs[k])
+        reward = dict(table=table, pair=k, w=w, y=y, form=form)
         best = optima[form, k]
-        end = end_line(best["accuracy"], best["latency_ms"], best["meets_target"])
-        lines.append(reward | dict(kind="optimum", seed="") | end)
-        expected = runs.expected[form, k]
-        for n, seed in enumerate(runs.seeds):
-            last = [expected[name][n, -1] for name in EXPECTED]
-            lines.append(reward | dict(kind="search", seed=seed) | end_line(*last))
+        ends = [("optimum", "", best["accuracy"], best["latency_ms"], best["meets_target"])]
+        last = [runs.expected[form, k][name][:, -1] for name in EXPECTED]  # (seeds,) each
+        ends += [("search", *end) for end in zip(seeds, *last, strict=True)]
+        for kind, seed, accuracy, ms, under in ends:
+            line = reward | dict(kind=kind, seed=seed, accuracy=round(100 * float(accuracy), 3))
+            line |= dict(latency_ms=round(float(ms), 3), under=round(100 * float(under), 1))
+            lines.append(line)
     return lines
-
-
-def end_line(accuracy, latency_ms, under):
-    """An end for the CSV file; accuracy and share under T in 0..1."""
-    return dict(
-        accuracy=round(100 * float(accuracy), 3),
-        latency_ms=round(float(latency_ms), 3),
-        under=round(100 * float(under), 1),
-    )
 
 
 # --- Strength: the tables ---------------------------------------------------------------------
 
 
-def read_runs(folder=STUDY):
-    """strength.csv in a folder as NumPy records."""
-    path = folder / "strength.csv"
-    return np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8")
-
-
 def ends(runs, table, form, pair, kind="search"):
-    """END of the searches, (seeds, 3); of kind "optimum", of the reward's best cell, (1, 3)."""
-    found = runs[(runs["table"] == table) & (runs["kind"] == kind)]
-    found = found[(found["form"] == form) & (found["pair"] == pair)]
-    return np.stack([found[name] for name in END], axis=1)
+    """Where the searches end, (seeds, 3): accuracy in %, ms, share under T in %.
 
-
-def middle(runs, table, form, pair):
-    """(3,): END, the median over seeds."""
-    return np.median(ends(runs, table, form, pair), axis=0)
+    Of kind "optimum", the same of the reward's best cell, (1, 3)."""
+    lines = select(runs, table=table, form=form, pair=pair, kind=kind)
+    return np.array([[line[name] for name in END] for line in lines])
 
 
 def by_strength(runs, table):
     """(y, w, number) of each pair on a table, the weakest first."""
-    return np.unique(runs[runs["table"] == table][["y", "w", "pair"]])
+    return sorted({(line["y"], line["w"], line["pair"]) for line in select(runs, table=table)})
 
 
-def strength_tables(folder=STUDY):
+def strength_tables(runs):
     """{marker: text} of what `strength` writes to the page."""
-    runs = read_runs(folder)
-    seeds = len(np.unique(runs["seed"][runs["kind"] == "search"]))
+    seeds = len({line["seed"] for line in select(runs, kind="search")})
     made_on = f"{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
+    prices = [f"{equal_strength(Y, 0.72, T):.3f}" for T in (4, 10, 17, 25.5, 50, 100)]
     return {
         "settings": f"{settings_table(runs)}\n\n{made_on}",
         "apart": apart_table(runs),
-        "prices": prices_table(),
+        "prices": as_table("T, ms | 4 | 10 | 17 | 25.5 | 50 | 100", [" | ".join(["w", *prices])]),
         "strengths": f"{strengths_table(runs)}\n\n{made_on}",
     }
+
+
+def end_text(end):
+    """The median of ends (seeds, 3) as text."""
+    return "{:.2f}%, {:.2f} ms ({:.0f}%)".format(*np.median(end, axis=0))
+
+
+def spread(values):
+    """The median of values (seeds,) and the range of 95 % of them, as text."""
+    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
+    return f"{middle:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def settings_table(runs):
     """Where the searches end with the paper's two settings, and each reward's own optimum."""
     rows = []
     for table, target_ms in TARGETS_MS.items():
-        row = [table, f"{target_ms:g}"]
-        for form, pair in PAPERS:
-            [optimum] = ends(runs, table, form, pair, "optimum")
-            row.append("{:.2f}%, {:.2f} ms".format(*optimum))
-            row.append(END_TEXT.format(*middle(runs, table, form, pair)))
+        row = f"{table} | {target_ms:g}"
+        for paper in PAPERS:
+            [optimum] = ends(runs, table, *paper, "optimum")
+            row += " | {:.2f}%, {:.2f} ms".format(*optimum)
+            row += f" | {end_text(ends(runs, table, *paper))}"
         rows.append(row)
-    header = ["table", "T, ms"]
+    header = "table | T, ms"
     for title in ("MnasNet, w = -0.07", "proposed, y = 0.1"):
-        header += [f"{title}: optimum", "ends at (share under T)"]
-    return markdown(header, rows)
+        header += f" | {title}: optimum | ends at (share under T)"
+    return as_table(header, rows)
 
 
 def apart_table(runs):
@@ -205,17 +184,11 @@ def apart_table(runs):
         differences = [paper - weak_mnasnet, mnasnet - weak_mnasnet, paper - proposed]
         differences += [proposed - mnasnet, weak_proposed - weak_mnasnet]
         for column, unit in ((1, "ms"), (0, "pp")):
-            spreads = [spread(values[:, column]) for values in differences]
-            rows.append([table, unit, *spreads])
-    header = ["table", "unit", "proposed minus MnasNet", "from the penalty", "from the scale"]
-    return markdown([*header, "from the form", "from the form, at the penalty of w = -0.07"], rows)
-
-
-def prices_table():
-    """The w whose strength is that of the paper's y, over T, at ACC = 72 %."""
-    targets = (4, 10, 17, 25.5, 50, 100)
-    values = [f"{equal_strength(Y, 0.72, target):.3f}" for target in targets]
-    return markdown(["T, ms", *map(str, targets)], [["w", *values]])
+            texts = " | ".join(spread(values[:, column]) for values in differences)
+            rows.append(f"{table} | {unit} | {texts}")
+    header = "table | unit | proposed minus MnasNet | from the penalty | from the scale"
+    header += " | from the form | from the form, at the penalty of w = -0.07"
+    return as_table(header, rows)
 
 
 def strengths_table(runs):
@@ -223,27 +196,21 @@ def strengths_table(runs):
     rows = []
     for table in TARGETS_MS:
         for y, w, pair in by_strength(runs, table):
-            apart = ends(runs, table, "proposed", pair) - ends(runs, table, "mnasnet", pair)
-            row = [table, f"{w:.3f}", f"{y:.3f}"]
-            row += [END_TEXT.format(*middle(runs, table, form, pair)) for form in PAIR]
-            row += [spread(apart[:, 1]), spread(apart[:, 0])]
-            rows.append(row)
-    header = ["table", "w", "y", "MnasNet's form ends at", "R / x ends at"]
-    return markdown([*header, "difference, ms", "difference, pp"], rows)
-
-
-END_TEXT = "{:.2f}%, {:.2f} ms ({:.0f}%)"
-
-
-def spread(values):
-    """The median of values (seeds,) and the range of 95 % of them."""
-    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
-    return f"{middle:+.2f} [{low:+.2f}, {high:+.2f}]"
+            one, other = (ends(runs, table, form, pair) for form in PAIR)
+            pp, ms, _ = map(spread, (other - one).T)
+            row = f"{table} | {w:.3f} | {y:.3f} | {end_text(one)} | {end_text(other)}"
+            rows.append(f"{row} | {ms} | {pp}")
+    header = "table | w | y | MnasNet's form ends at | R / x ends at"
+    return as_table(f"{header} | difference, ms | difference, pp", rows)
 
 
 # --- Strength: the picture --------------------------------------------------------------------
 
 PANELS = (MODELLED, "titan_rtx_256", "pixel3")
+STYLES = {  # of a form: names of its curve and of the paper's setting; size of the optimum's cross
+    "mnasnet": ("MnasNet's form", "the paper's w = -0.07", 24),
+    "proposed": ("the proposed form", "the paper's y = 0.1", 14),
+}
 
 
 def draw_strength(path, runs, benchmarks):
@@ -253,10 +220,13 @@ def draw_strength(path, runs, benchmarks):
     layout = dict(columns=len(PANELS), margins=margins, sharey=False)
     with figures.picture(path, title, **layout) as [panels]:
         for axes, table in zip(panels, PANELS, strict=True):
+            target_ms = TARGETS_MS[table]
             figures.draw_cells(axes, benchmarks[table])
-            axes.axvline(TARGETS_MS[table], color="black", ls="--", lw=2)
+            axes.axvline(target_ms, color="black", ls="--", lw=2)
             draw_ends(axes, runs, table)
-            axes.set(title=panel_title(runs, table), xlabel="latency (ms)")
+            one, other = (ends(runs, table, form, PAPER_SETTING)[:, 1] for form in PAIR)  # ms
+            apart = f"equal penalty: {abs(np.median(one - other)):.1f} ms apart"
+            axes.set(title=f"{table}, T = {target_ms:g} ms\n{apart}", xlabel="latency (ms)")
         panels[0].set_ylabel("accuracy (%)")
         handles = panels[0].get_legend_handles_labels()
         panels[0].figure.legend(*handles, loc="lower center", ncols=3)
@@ -264,45 +234,34 @@ def draw_strength(path, runs, benchmarks):
 
 def draw_ends(axes, runs, table):
     """Per form the curve of ends; the paper's settings as large dots, their optima as crosses."""
-    pairs = by_strength(runs, table)["pair"]
-    curves = [np.array([middle(runs, table, form, k) for k in pairs]) for form in PAIR]
+    pairs = [pair for _, _, pair in by_strength(runs, table)]
+    searches = [[ends(runs, table, form, pair) for pair in pairs] for form in PAIR]
+    curves = np.median(searches, axis=2)  # (2, pairs, 3)
     for one, other in zip(*curves, strict=True):  # (3,) each
         axes.plot([one[1], other[1]], [one[0], other[0]], ls=":", color="black", lw=2.5)
     axes.lines[-1].set_label("equal penalty")
-    axes.plot(
-        [], [], "x", color="black", ms=18, mew=5, label="cell of highest reward for a large dot"
-    )
+    cross = dict(ms=18, mew=5, label="cell of highest reward for a large dot")
+    axes.plot([], [], "x", color="black", **cross)
     seen = [*curves]
-    for name, curve, (form, pair) in zip(PAIR, curves, PAPERS, strict=True):
+    for name, curve, paper in zip(PAIR, curves, PAPERS, strict=True):
+        label, dot_label, size = STYLES[name]
         tint = figures.palette(PAIR)[name]
-        seeds = ends(runs, table, form, pair)
-        dot = middle(runs, table, form, pair)
-        [cross] = ends(runs, table, form, pair, "optimum")
+        seeds = ends(runs, table, *paper)
+        dot = np.median(seeds, axis=0)
+        [cross] = ends(runs, table, *paper, "optimum")
         axes.plot(seeds[:, 1], seeds[:, 0], ".", color=tint, alpha=0.5)
-        axes.plot(curve[:, 1], curve[:, 0], "o-", color=tint, ms=7, label=CURVES[name])
-        axes.plot(dot[1], dot[0], "o", color=tint, ms=20, mec="white", label=DOTS[name])
-        axes.plot(cross[1], cross[0], "x", color=tint, ms=CROSS[name], mew=5)
+        axes.plot(curve[:, 1], curve[:, 0], "o-", color=tint, ms=7, label=label)
+        axes.plot(dot[1], dot[0], "o", color=tint, ms=20, mec="white", label=dot_label)
+        axes.plot(cross[1], cross[0], "x", color=tint, ms=size, mew=5)
         seen += [[dot, cross]]
     accuracy, latency_ms, _ = np.concatenate(seen).T
     axes.set(xlim=around(latency_ms), ylim=around(accuracy))
-
-
-CURVES = {"mnasnet": "MnasNet's form", "proposed": "the proposed form"}
-DOTS = {"mnasnet": "the paper's w = -0.07", "proposed": "the paper's y = 0.1"}
-CROSS = {"mnasnet": 24, "proposed": 14}  # both show where both are on one cell
 
 
 def around(values):
     """Limits that show the values (n,), and a tenth more on either side."""
     margin = 0.1 * np.ptp(values)
     return values.min() - margin, values.max() + margin
-
-
-def panel_title(runs, table):
-    """The table, and how far apart both forms end at the strength of the paper's reward."""
-    one, other = (ends(runs, table, form, PAPER_SETTING)[:, 1] for form in PAIR)  # ms
-    distance = abs(np.median(one - other))
-    return f"{table}, T = {TARGETS_MS[table]:g} ms\nequal penalty: {distance:.1f} ms apart"
 
 
 # --- Each reward's best cell ------------------------------------------------------------------
@@ -317,104 +276,63 @@ REWARDS_COMPARED = {
 SHARES = np.arange(0.05, 0.951, 0.05)  # of the cells that meet T
 
 
-def optima(folder, out=STUDY):
-    """Each reward's best cell on every table at hand, for 19 targets each; writes to `out`."""
-    names = tables_at_hand(folder)
-    cases = {reward: [] for reward in REWARDS_COMPARED}
-    for table in tracked(names):
-        for reward, found in optima_on(table_of(table, folder)).items():
-            cases[reward] += found
-    lines = []
-    for reward, found in cases.items():
-        line = dict(reward=reward) | optima_line(np.array(found))
-        lines.append(line | dict(tables=" ".join(names)))
-    write_csv(out / "reward_optima.csv", lines)
-    fill(out / "beyond.md", optima_tables(out))
-
-
-def tables_at_hand(folder):
-    """The surrogate, measured accuracies with modelled latency, and the devices in the folder."""
+def optima(folder):
+    """Each reward's best cell on every table at hand, for 19 targets each: reward_optima.csv."""
     latency = (folder or build_benchmark.CACHE) / "latency"
     devices = [name for name in build_benchmark.devices() if (latency / f"{name}.pt").exists()]
-    return ["surrogate", MODELLED, *devices]
+    names = ["surrogate", MODELLED, *devices]
+    cases = np.concatenate([optima_on(table_of(name, folder)) for name in tracked(names)])
+    lines = []
+    for k, reward in enumerate(REWARDS_COMPARED):
+        line = dict(reward=reward) | optima_line(*cases[:, :, k].T)
+        lines.append(line | dict(tables=" ".join(names)))
+    write_csv(STUDY / "reward_optima.csv", lines)
 
 
 def optima_on(benchmark):
-    """{reward: a list of (meets T, is the best cell under T, points below it)}, one per T > 1."""
-    found = {name: [] for name in REWARDS_COMPARED}
+    """A case per T > 1: each reward's best cell, whether it meets T, and how many points it is
+    below the best cell under T, (cases, 2, rewards)."""
+    cases = []
     for target_ms in np.quantile(benchmark.latency_ms, SHARES):
         if target_ms > 1:  # Eq. 4 needs it
-            optima = Problem(benchmark, REWARDS_COMPARED, float(target_ms)).optima()
-            best = optima["best_under_T"]["accuracy"]
-            for name in REWARDS_COMPARED:
-                below = best - optima[name]["accuracy"]
-                meets = optima[name]["meets_target"]
-                found[name].append((meets, meets and below == 0, 100 * below))
-    return found
+            problem = Problem(benchmark, REWARDS_COMPARED, float(target_ms))
+            best, *cells = problem.optima().values()
+            meets = [cell["meets_target"] for cell in cells]
+            lost = [100 * (best["accuracy"] - cell["accuracy"]) for cell in cells]
+            cases.append((meets, lost))
+    return cases
 
 
-def optima_line(cases):
-    """The shares, in %, and the points lost where T is met, of cases (n, 3)."""
-    gap = cases[cases[:, 0] == 1, 2]
+def optima_line(meets, lost):
+    """The shares, in %, and the points lost where T is met, of cases (n,)."""
+    gap = lost[meets == 1]
     return dict(
-        cases=len(cases),
-        feasible_pct=round(100 * cases[:, 0].mean()),
-        optimal_pct=round(100 * cases[:, 1].mean()),
+        cases=len(meets),
+        feasible_pct=round(100 * meets.mean()),
+        optimal_pct=round(100 * np.mean((meets == 1) & (lost == 0))),
         gap_median_pp=round(np.median(gap), 2),
         gap_p90_pp=round(np.quantile(gap, 0.9), 2),
     )
 
 
-def optima_tables(folder=STUDY):
-    """{marker: text} of what `optima` writes to the page."""
-    lines = read_csv(folder / "reward_optima.csv")
-    rows = []
-    for line in lines:
-        shares = [f"{line['feasible_pct']}%", f"{line['optimal_pct']}%"]
-        gap = f"{float(line['gap_median_pp']):.2f}, {float(line['gap_p90_pp']):.2f}"
-        rows.append([line["reward"], *shares, gap])
-    header = ["reward", "cell of highest reward under T", "... and the most accurate under T"]
-    text = markdown([*header, "accuracy lost if under T, pp: median, 90th percentile"], rows)
-    tables = lines[0]["tables"].split()
-    made_on = f"{lines[0]['cases']} cases on {len(tables)} tables: {', '.join(tables)}."
-    return {"optima": f"{text}\n\n{made_on}"}
-
-
-# --- A published number -----------------------------------------------------------------------
-
-
-def published(folder, out=STUDY):
-    """NAS-Bench-201's protocol with random search and our controllers; writes to `out`."""
-    write_csv(out / "published.csv", protocol.runs_of(protocol.load(folder)))
-    fill(out / "beyond.md", published_tables(out))
-
-
-def published_tables(folder=STUDY):
-    """{marker: text} of what `published` writes to the page."""
-    lines = read_csv(folder / "published.csv")
-    rates = ", ".join(protocol.rates(lines))
-    made_on = f"{lines[0]['runs']} seeds; {words_of(HYPERPARAMETERS)}"
-    made_on = f"{made_on}, unless another rate is given. Rates tried: {rates}."
-    return {
-        "results": f"{protocol.results_table(lines)}\n\n{made_on}",
-        "gains": protocol.gains_table(lines),
-    }
-
-
-# --- The page ---------------------------------------------------------------------------------
-
-
 def tables(folder=STUDY):
     """{marker: text} of all tables of study/beyond.md, from the CSV files in `folder`."""
-    found = strength_tables(folder) | optima_tables(folder) | published_tables(folder)
-    return found | fixed_points.tables(folder)
+    found = strength_tables(read(folder / "strength.csv"))
+    lines = read(folder / "reward_optima.csv")
+    rows = []
+    for line in lines:
+        row = f"{line['reward']} | {line['feasible_pct']}% | {line['optimal_pct']}%"
+        rows.append(f"{row} | {line['gap_median_pp']:.2f}, {line['gap_p90_pp']:.2f}")
+    header = "reward | cell of highest reward under T | ... and the most accurate under T"
+    header += " | accuracy lost if under T, pp: median, 90th percentile"
+    names = lines[0]["tables"].split()
+    made_on = f"{lines[0]['cases']} cases on {len(names)} tables: {', '.join(names)}."
+    found["optima"] = f"{as_table(header, rows)}\n\n{made_on}"
+    return found | published.tables(folder) | fixed_points.tables(folder)
 
 
-def command(argv):
-    """Run the command that `argv` names."""
-    commands = {"strength": strength, "optima": optima, "published": published}
-    choose(argv, "Search for what study/beyond.md shows.", commands)
-
+PAGES = {"beyond.md": tables}
 
 if __name__ == "__main__":
-    sys.exit(run(command, sys.argv[1:]))
+    commands = {"strength": strength, "optima": optima, "published": published.search}
+    main(__doc__, commands, PAGES)

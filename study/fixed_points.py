@@ -3,29 +3,20 @@
     python study/fixed_points.py search --from DIR    40 seeds of 20,000 samples; 20 minutes
 
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. It writes
-fixed_points.csv, first_steps.csv and fixed_points.png beside this file, and from them the tables of
-study/beyond.md. The fixed point is nas_search.fixed_point_policy: exact, without a search.
+fixed_points.csv and .png, fixed_devices.csv, first_steps.csv, and from them tables of
+study/beyond.md. The fixed point is nas_search.fixed_point_policy. The end of searches is what their
+last policies expect, the median over seeds; `cells` is exp of a policy's entropy: over how many
+cells it spreads. Accuracies and shares under T are in %, latencies in ms."""
 
-    name      meaning                                                          unit
-    w         entropy weight                                                   R
-    end       what the last policy expects, the median over seeds              %, ms
-    distance  end minus fixed point                                            pp, ms
-    cells     exp of the policy's entropy: over how many cells it spreads"""
-
+import functools
 import itertools
-import sys
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
-
-import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
+from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
 import numpy as np
-from pages import markdown, read_csv, write_csv
-from sensitivity import MODELLED, table_of
-from tables import STUDY, choose, fill
+from pages import read_csv, write_csv
 
 import figures
-from command_line import atomic_output, run, tracked
+from command_line import atomic_output
 from nas_benchmark import CELLS, SHORT
 from nas_reward import PAIR, T_MS, WINDOW
 from nas_search import HYPERPARAMETERS, Problem, policies, run_searches
@@ -35,36 +26,32 @@ SAMPLES = (5_000, 20_000)
 WEIGHTS = (0.001, 0.003, 0.005, 0.01)
 TABLES = ("surrogate", MODELLED)
 FEW_SEEDS = range(10)  # of the first steps
-DEVICES = {"1080ti_256": 25.5, "titan_rtx_256": 18.0, "pixel3": T_MS}  # T in ms
 STEPS = (0, 250, 500, 1_000, 2_000, 5_000)  # samples
+DEVICES = {"1080ti_256": 25.5, "titan_rtx_256": 18.0, "pixel3": T_MS}  # T in ms
+QUANTITIES = ("accuracy", "latency_ms", "under", "cells")
 
 
-# --- The searches -----------------------------------------------------------------------------
-
-
-def search(folder, out=STUDY, seeds=SEEDS, samples=SAMPLES):
-    """Search with every entropy weight on both tables; writes to the folder `out`."""
-    lines = []
-    for table, w in tracked(list(itertools.product(TABLES, WEIGHTS))):
-        problem = Problem(table_of(table, folder), PAIR, T_MS)
-        chosen = HYPERPARAMETERS | dict(entropy_weight=w)
-        runs = run_searches(problem, seeds, max(samples), hyperparameters=chosen)
-        lines += ends_of(table, w, runs, samples)
-    write_csv(out / "fixed_points.csv", lines)
-    write_csv(out / "first_steps.csv", first_steps(table_of(MODELLED, folder)))
-    write_csv(out / "fixed_devices.csv", on_devices(folder))
-    with atomic_output(out) as unfinished:
+def search(folder):
+    """Search with every entropy weight on both tables; writes CSV files and the picture."""
+    todo = list(itertools.product(TABLES, WEIGHTS))
+    collect(STUDY / "fixed_points.csv", todo, functools.partial(ends_of, folder))
+    write_csv(STUDY / "fixed_devices.csv", on_devices(folder))
+    write_csv(STUDY / "first_steps.csv", first_steps(table_of(MODELLED, folder)))
+    with atomic_output(STUDY) as unfinished:
+        lines = read(STUDY / "fixed_points.csv")
         draw(unfinished / "fixed_points.png", lines, table_of("surrogate", folder))
-    fill(out / "beyond.md", tables(out))
 
 
-def ends_of(table, w, runs, samples):
+def ends_of(folder, table, w, seeds=SEEDS, samples=SAMPLES):
     """A line per reward and number of samples: the median end, and the fixed point."""
-    fixed = runs.problem.fixed_points(w)
+    problem = Problem(table_of(table, folder), PAIR, T_MS)
+    chosen = HYPERPARAMETERS | dict(entropy_weight=w)
+    runs = run_searches(problem, seeds, max(samples), hyperparameters=chosen)
+    fixed = problem.fixed_points(w)
     lines = []
     for name, n in itertools.product(PAIR, samples):
-        window = -(-n // WINDOW) - 1
-        end = {key: np.median(values[:, window]) for key, values in runs.expected[name].items()}
+        last = -(-n // WINDOW) - 1  # the last window of n samples
+        end = {key: np.median(values[:, last]) for key, values in runs.expected[name].items()}
         line = dict(table=table, entropy_weight=w, reward=name, samples=n)
         for where, numbers in (("end", end), ("fixed", fixed[name])):
             line[f"{where}.accuracy"] = round(100 * numbers["accuracy"], 2)
@@ -80,125 +67,87 @@ def on_devices(folder):
     lines = []
     for table, target_ms in DEVICES.items():
         problem = Problem(table_of(table, folder), PAIR, target_ms)
-        optima = problem.optima()
-        for name, end in problem.fixed_points(HYPERPARAMETERS["entropy_weight"]).items():
-            best = optima[name]
+        fixed = problem.fixed_points(HYPERPARAMETERS["entropy_weight"])
+        for name, end in fixed.items():
             line = dict(table=table, target_ms=target_ms, reward=name)
-            line |= dict(
-                best=f"{best['accuracy']:.2%}, {best['latency_ms']:.2f} ms",
-                fixed=f"{end['accuracy']:.2%}, {end['latency_ms']:.2f} ms",
-                under=f"{end['p_under_target']:.0%}",
-                cells=round(float(np.exp(end["entropy"]))),
-            )
+            for where, point in (("best", problem.optima()[name]), ("fixed", end)):
+                line[where] = f"{point['accuracy']:.2%}, {point['latency_ms']:.2f} ms"
+            line["under"] = f"{end['p_under_target']:.0%}"
+            line["cells"] = round(float(np.exp(end["entropy"])))
             lines.append(line)
     return lines
 
 
-def first_steps(benchmark):
+def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
     """How many edges carry each operation under the exact policies, the mean over seeds."""
     problem = Problem(benchmark, PAIR, T_MS)
     counts = np.stack([(k == CELLS).sum(axis=1) for k in range(len(SHORT))])  # (5, 15625)
-    columns = np.vstack([counts, benchmark.accuracy, benchmark.latency_ms])
-    found = [
-        [columns @ p[name] for name in PAIR] for s in FEW_SEEDS for p in policies(problem, s, STEPS)
-    ]
-    found = np.reshape(found, (len(FEW_SEEDS), len(STEPS), len(PAIR), -1)).mean(axis=0)
+    columns = np.vstack([counts, 100 * benchmark.accuracy, benchmark.latency_ms])
+    of_seeds = [policies(problem, seed, steps) for seed in seeds]
     lines = []
-    for (k, n), (r, name) in itertools.product(enumerate(STEPS), enumerate(PAIR)):
-        *edges, accuracy, latency_ms = found[k, r]
-        line = dict(reward=name, samples=n)
-        line |= dict(zip(SHORT, np.round(edges, 2).tolist(), strict=True))
-        lines.append(
-            line | dict(accuracy=round(100 * accuracy, 2), latency_ms=round(latency_ms, 2))
-        )
+    for samples, found in zip(steps, zip(*of_seeds, strict=True), strict=True):
+        for name in PAIR:
+            means = np.mean([columns @ p[name] for p in found], axis=0).round(2).tolist()
+            line = dict(zip([*SHORT, "accuracy", "latency_ms"], means, strict=True))
+            lines.append(dict(reward=name, samples=samples) | line)
     return lines
-
-
-# --- The tables and the picture ---------------------------------------------------------------
 
 
 def tables(folder=STUDY):
     """{marker: text} of the page's tables."""
-    lines = read_csv(folder / "fixed_points.csv")
+    devices = read_csv(folder / "fixed_devices.csv")
+    steps = sorted(read_csv(folder / "first_steps.csv"), key=lambda line: line["reward"])
+    edges = " | ".join(f"edges with {name}" for name in SHORT)
     return {
-        "fixed": fixed_table(lines),
-        "devices": devices_table(read_csv(folder / "fixed_devices.csv")),
-        "steps": steps_table(read_csv(folder / "first_steps.csv")),
+        "fixed": fixed_table(read(folder / "fixed_points.csv")),
+        "devices": as_table(
+            "benchmark | T, ms | reward | best cell | fixed point | under T | cells",
+            [" | ".join(line.values()) for line in devices],
+        ),
+        "steps": as_table(
+            f"reward | samples | {edges} | accuracy, % | latency, ms",
+            [" | ".join(line.values()) for line in steps],
+        ),
     }
 
 
 def fixed_table(lines):
     """Where searches end, and the fixed point, by table and entropy weight."""
     rows = []
-    by_search = {}
-    for line in lines:
-        key = (line["table"], line["entropy_weight"], line["reward"])
-        by_search.setdefault(key, []).append(line)
-    for key, ends in by_search.items():
-        places = [place(line, "end") for line in ends]
-        rows.append([*key, *places, place(ends[0], "fixed"), distance(ends[-1])])
-    header = ["table", "w", "reward", *(f"ends after {n:,}" for n in SAMPLES), "fixed point"]
-    return markdown([*header, f"after {max(SAMPLES):,}, minus fixed point"], rows)
-
-
-def place(line, where):
-    """Accuracy, latency, share under T, cells."""
-    accuracy, ms, under, cells = (
-        float(line[f"{where}.{name}"]) for name in ("accuracy", "latency_ms", "under", "cells")
-    )
-    return f"{accuracy:.2f}%, {ms:.2f} ms ({under:.0f}%; {cells:,.0f})"
-
-
-def distance(line):
-    pp, ms = (
-        float(line[f"end.{name}"]) - float(line[f"fixed.{name}"])
-        for name in ("accuracy", "latency_ms")
-    )
-    return f"{pp:+.2f} pp, {ms:+.2f} ms"
-
-
-def devices_table(lines):
-    """The fixed points on measured devices."""
-    header = ["benchmark", "T, ms", "reward", "best cell", "fixed point", "under T", "cells"]
-    return markdown(header, [line.values() for line in lines])
-
-
-def steps_table(lines):
-    """Which operations the policies prefer, as the searches go on."""
-    rows = [list(line.values()) for line in sorted(lines, key=lambda line: line["reward"])]
-    header = ["reward", "samples", *(f"edges with {name}" for name in SHORT)]
-    return markdown([*header, "accuracy, %", "latency, ms"], rows)
+    for table, w, name in itertools.product(TABLES, WEIGHTS, PAIR):
+        row = f"{table} | {w} | {name}"
+        searches = select(lines, table=table, entropy_weight=w, reward=name)
+        points = [[line[f"end.{x}"] for x in QUANTITIES] for line in searches]
+        points.append([searches[0][f"fixed.{x}"] for x in QUANTITIES])
+        for point in points:
+            row += " | {:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*point)
+        pp, ms, *_ = np.subtract(points[-2], points[-1])
+        rows.append(f"{row} | {pp:+.2f} pp, {ms:+.2f} ms")
+    header = "table | w | reward | ends after 5,000 | ends after 20,000 | fixed point"
+    return as_table(f"{header} | after 20,000, minus fixed point", rows)
 
 
 def draw(path, lines, benchmark):
     """Where searches end and where the fixed points are, over the entropy weight, per reward."""
     title = "Where searches end (dots), and the fixed points (stars), as the entropy weight grows"
-    colours = figures.palette(PAIR)
+    styles = {"fixed": ("*-", 26, "fixed points"), "end": ("o-", 12, "ends")}
     with figures.picture(path, title, columns=2, margins=dict(bottom=0.22)) as [panels]:
         for axes, n in zip(panels, SAMPLES, strict=True):
             figures.draw_cells(axes, benchmark)
             figures.mark_target_upright(axes, T_MS)
-            for name in PAIR:
-                mine = [e for e in lines if (e["table"], e["reward"]) == (TABLES[0], name)]
-                mine = [e for e in mine if e["samples"] == n]
-                for where, mark, size in (("fixed", "*-", 26), ("end", "o-", 12)):
-                    ms = [e[f"{where}.latency_ms"] for e in mine]
-                    percent = [e[f"{where}.accuracy"] for e in mine]
-                    style = dict(ms=size, mec="black", color=colours[name])
-                    what = "fixed points" if where == "fixed" else "ends"
-                    label = f"{figures.title_of(name)}: {what}"
-                    axes.plot(ms, percent, mark, label=label, **style)
+            for name, where in itertools.product(PAIR, styles):
+                mine = select(lines, table="surrogate", reward=name, samples=n)
+                ms = [line[f"{where}.latency_ms"] for line in mine]
+                percent = [line[f"{where}.accuracy"] for line in mine]
+                mark, size, what = styles[where]
+                style = dict(ms=size, mec="black", color=figures.palette(PAIR)[name])
+                axes.plot(ms, percent, mark, label=f"{figures.title_of(name)}: {what}", **style)
             axes.set(xlim=(14, 19.5), ylim=(67.8, 73.6), xlabel="latency (ms)")
             axes.set_title(f"{n:,} samples; w = {WEIGHTS[0]:g} at the top to {WEIGHTS[-1]:g}")
         panels[0].set_ylabel("accuracy (%)")
-        handles, labels = panels[0].get_legend_handles_labels()
-        panels[0].figure.legend(handles, labels, loc="lower center", ncols=3)
-
-
-def command(argv):
-    """Run the command that `argv` names."""
-    choose(argv, "Searches, and the fixed points that they go to.", {"search": search})
+        handles = panels[0].get_legend_handles_labels()
+        panels[0].figure.legend(*handles, loc="lower center", ncols=3)
 
 
 if __name__ == "__main__":
-    sys.exit(run(command, sys.argv[1:]))
+    main(__doc__, {"search": search}, {"beyond.md": tables})

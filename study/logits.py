@@ -4,28 +4,12 @@
     rows = search.search(reward_tables, samples=5000)  # (8, 5000), for reward_tables (8, 15625)
 
 Edge t gets its operation from softmax(theta[t]), whatever was chosen before: 30 numbers, where the
-LSTM has 18,501. The loss, its derivative by the logits, Adam, the baseline and the search are those
-of controller_numpy.py, which is why this file is short: `Logits` has what `Reinforce` asks of a
-`Controller`, and the LSTM differs by what stands between dlogits and theta. study/beyond.md says
-what the LSTM buys.
+LSTM has 18,501. Adam, the baseline and the search are those of controller_numpy.py, and so is the
+loss; the letters as well. Such a table is the policy of NATS-Bench's own REINFORCE (Dong et al.
+2021). Left out: any choice that depends on another. study/beyond.md says what the LSTM adds."""
 
-    letter   meaning                                          shape            here
-    N        runs in lockstep                                                  16
-    S, K     steps = edges of a cell; operations                               6, 5
-    theta    the logits of each run, in one row               (N, S K)
-    p        probability of each operation                    (N, S, K)
-    a        chosen operations, one cell per run              (N, S)
-    A, E, w  advantage; entropy of a step, and its weight     (N,), (N, S), ()
-
-Such a table is the policy of NATS-Bench's own REINFORCE (Dong et al. 2021). Left out: any choice
-that depends on another."""
-
-import sys
-from pathlib import Path
-
+import tables  # noqa: F401  # first: it finds the other folders  # isort: skip
 import numpy as np
-
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
 
 from controller_numpy import Adam, K, Reinforce, S, log_softmax
 
@@ -56,7 +40,7 @@ class Logits:
 
 
 class LogitsReinforce(Reinforce):
-    """Searches in lockstep with a table of logits; `hidden` is not used, for it has no units."""
+    """Searches in lockstep with a table of logits; `hidden` is not used: it has no hidden units."""
 
     def __init__(self, seeds, hidden, learning_rate, entropy_weight, baseline_decay):
         super().__init__(seeds, 1, learning_rate, entropy_weight, baseline_decay)

@@ -6,37 +6,27 @@ DIR holds the public tables, as data/README.md says; without --from they are dow
 searches have the same latency, the modelled one, so that whatever differs comes from the
 accuracies. Nothing here decides what ships: surrogate.py does."""
 
-import sys
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs")]
-
-import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
+from tables import STUDY, fill, main, table_of  # first  # isort: skip
 import build_benchmark
 import numpy as np
 import surrogate
 from pages import markdown
-from tables import fill
 
 import nas_benchmark
-from claims import evaluate_claims, key
-from command_line import Parser, run, tracked
+from claims import count_under
+from command_line import tracked
 from nas_benchmark import CELLS, CONNECTED, N_CELLS, Benchmark, network_of
 from nas_reward import PAIR, T_MS
-from nas_search import Problem, run_searches, words_of
+from nas_search import HYPERPARAMETERS, Problem, run_searches, words_of
 
-README = Path(__file__).resolve().parents[1] / "data" / "README.md"
 SEEDS = range(40)
-NARROW = dict(  # searches that end with a few networks: the hardest for a surrogate
-    hidden=64, learning_rate=1e-3, entropy_weight=0.001, baseline_decay=0.95
-)
-SIMPLER = (2, 3)  # edges at once
+NARROW = HYPERPARAMETERS | dict(entropy_weight=0.001)  # searches that end with a few networks
+EDGES_AT_ONCE = (2, 3, surrogate.EDGES_AT_ONCE)  # of the three models
 FOLDS = 5
 TOP = 156  # 1 % of the cells
-BANDS = {"below 50 %": (0.0, 0.5), "50-60 %": (0.5, 0.6), "60-70 %": (0.6, 0.7)}
-BANDS["70 % and more"] = (0.7, 1.01)
+BANDS = {"below 50%": (0.0, 0.5), "50-60%": (0.5, 0.6), "60-70%": (0.6, 0.7)}
+BANDS["70% and more"] = (0.7, 1.01)
 OURS = nas_benchmark.load(nas_benchmark.SURROGATE)
-LIVE = surrogate.live_edges(CELLS)  # (15625, 6)
 
 TEXT = """\
 **Three models of the accuracy**, fitted to the 15,284 connected cells; the last one ships. Cells
@@ -56,165 +46,111 @@ noise floor.
 {latency}"""
 
 
-def surrogate_table(folder):
-    """All tables, each under a sentence, as one Markdown text. Raises UserError."""
-    measured, networks = public_accuracy(folder)
-    models = {edges: surrogate.model_accuracy(measured, edges) for edges in SIMPLER}
-    models[surrogate.EDGES_AT_ONCE] = OURS.accuracy
-    accuracies = [*models.values(), measured]
-    found = [narrow_counts(accuracy) for accuracy in tracked(accuracies)]
-    return TEXT.format(
-        floor=100 * noise_floor(measured, networks),
-        models=models_table(measured, models, found),
-        errors=errors_table(measured, models[surrogate.EDGES_AT_ONCE]),
+def write(folder):
+    """Write all tables, each under a sentence, into data/README.md. Raises UserError."""
+    _, measured = build_benchmark.measured_accuracy(folder, "cifar100")
+    text = TEXT.format(
+        floor=100 * noise_floor(measured),
+        models=models_table(measured),
+        errors=errors_table(measured),
         latency=latency_table(folder),
         narrow=words_of(NARROW),
         seeds=len(SEEDS),
         T=T_MS,
     )
+    fill(STUDY.parent / "data" / "README.md", {"surrogate": text})
 
 
-def public_accuracy(folder):
-    """Measured CIFAR-100 accuracy (15625,), and the number of the network each cell is (15625,)."""
-    _, measured = build_benchmark.measured_accuracy(folder, "cifar100")
-    numbers = {}
-    networks = [numbers.setdefault(network_of(cell), len(numbers)) for cell in CELLS.tolist()]
-    return measured, np.array(networks)
-
-
-# --- What the rewards make of an accuracy (15625,) --------------------------------------------
-
-
-def problem_with(accuracy):
-    """The problem of both rewards, with these accuracies and the surrogate's latency."""
-    return Problem(Benchmark(accuracy, OURS.latency_ms, OURS.provenance), PAIR, T_MS)
-
-
-def best_cells(accuracy):
-    """Accuracy and latency of each reward's best cell, as text."""
-    optima = problem_with(accuracy).optima()
-    found = [optima[reward] for reward in PAIR]
-    return [f"{best['accuracy']:.2%} at {best['latency_ms']:.2f} ms" for best in found]
-
-
-def narrow_counts(accuracy):
-    """How many networks of 60-70 % searches with NARROW draw: the medians, as text."""
-    runs = run_searches(problem_with(accuracy), SEEDS, hyperparameters=NARROW)
-    results = {key(result): result for result in evaluate_claims(runs.points(), T_MS)}
-    medians = [results[f"fig6_60_70.{reward}"]["median"] for reward in PAIR]
-    return ", ".join(f"{median:,.0f}" for median in medians)
-
-
-# --- The accuracy -----------------------------------------------------------------------------
-
-
-def noise_floor(measured, networks):
+def noise_floor(measured):
     """The standard deviation of connected cells around the mean of those of the same network."""
-    values = measured[CONNECTED]
-    groups = networks[CONNECTED]
-    size = np.bincount(groups, minlength=N_CELLS)
-    mean = np.bincount(groups, values, minlength=N_CELLS) / np.maximum(size, 1)
-    freedom = len(values) - np.sum(size > 0)
-    return np.sqrt(np.sum((values - mean[groups]) ** 2) / freedom)
+    networks = {}
+    for cell, accuracy in zip(CELLS[CONNECTED].tolist(), measured[CONNECTED], strict=True):
+        networks.setdefault(network_of(cell), []).append(accuracy)
+    squares = sum(len(same) * np.var(same) for same in networks.values())
+    return np.sqrt(squares / (CONNECTED.sum() - len(networks)))
+
+
+def models_table(measured):
+    """A column per model: how many numbers, how wrong, what it makes of the top."""
+    folds = f"R2 and mean error, {FOLDS}-fold, cells with the same live edges together"
+    names = ["numbers fitted", "R2", "mean error", folds, "most accurate cell"]
+    names += [f"best cell for {reward}" for reward in PAIR]
+    names += ["networks of 60-70% under T, MnasNet's and proposed (1)"]
+    columns = {"": names}
+    for edges in tracked(EDGES_AT_ONCE):
+        accuracy = surrogate.model_accuracy(measured, edges)
+        numbers = surrogate.features(CELLS[:1], edges).shape[1]
+        fitted = (accuracy - measured)[CONNECTED]
+        left_out = cross_validated(measured, edges) - measured[CONNECTED]
+        r2 = 1 - fitted.var() / measured[CONNECTED].var()
+        r2_left_out = 1 - np.mean(left_out**2) / measured[CONNECTED].var()
+        pp, pp_left_out = (100 * np.abs(errors).mean() for errors in (fitted, left_out))
+        column = [f"{numbers:,}", f"{r2:.4f}", f"{pp:.2f} pp"]
+        column += [f"{r2_left_out:.4f}, {pp_left_out:.2f} pp", *top(accuracy)]
+        columns[f"up to {edges} edges"] = column
+    columns["measured"] = [*["-"] * 4, *top(measured)]
+    return markdown(columns, zip(*columns.values(), strict=True))
 
 
 def cross_validated(measured, edges_at_once):
-    """R2 and mean error of a model on connected cells that it was not fitted to.
+    """Accuracies (15284,) of the connected cells by models that were not fitted to them.
 
-    Cells with the same live edges are left out together, for they are the same network."""
+    Cells with the same live edges are left out together, because they are the same network."""
     X = surrogate.features(CELLS[CONNECTED], edges_at_once)
-    values = measured[CONNECTED]
-    y = np.log(1 - values)
+    y = np.log(1 - measured[CONNECTED])
     XtX = (X.T @ X).astype(float)
     Xty = X.T @ y
-    alive = np.where(LIVE, CELLS, 0)[CONNECTED]
+    alive = np.where(surrogate.live_edges(CELLS), CELLS, 0)[CONNECTED]
     _, groups = np.unique(alive, axis=0, return_inverse=True)
     groups = groups.ravel()  # (15284,)
     fold = np.random.default_rng(0).integers(FOLDS, size=groups.max() + 1)[groups]
-    predicted = np.zeros_like(values)
+    predicted = np.zeros(len(y))
     for k in range(FOLDS):
-        left_out = fold == k
-        Z = X[left_out]
-        effects = surrogate.ridge_regression(XtX - Z.T @ Z, Xty - Z.T @ y[left_out])
-        predicted[left_out] = 1 - np.exp(Z @ effects)
-    residual = predicted - values
-    return 1 - np.mean(residual**2) / values.var(), np.abs(residual).mean()
+        Z = X[fold == k]
+        effects = surrogate.ridge_regression(XtX - Z.T @ Z, Xty - Z.T @ y[fold == k])
+        predicted[fold == k] = 1 - np.exp(Z @ effects)
+    return predicted
 
 
-def models_table(measured, models, found):
-    """A column per model: how many numbers, how wrong, what it makes of the top.
-
-    found: what `narrow_counts` says of each model, and of the measured accuracies"""
-    columns = {}
-    for edges, accuracy in models.items():
-        residual = (accuracy - measured)[CONNECTED]
-        r2, error = cross_validated(measured, edges)
-        columns[f"up to {edges} edges"] = [
-            f"{surrogate.features(CELLS[:1], edges).shape[1]:,}",
-            f"{1 - np.var(residual) / measured[CONNECTED].var():.4f}",
-            f"{100 * np.abs(residual).mean():.2f} pp",
-            f"{r2:.4f}, {100 * error:.2f} pp",
-            f"{accuracy.max():.2%}",
-            *best_cells(accuracy),
-        ]
-    columns["measured"] = [*["-"] * 4, f"{measured.max():.2%}", *best_cells(measured)]
-    for column, counts in zip(columns.values(), found, strict=True):
-        column.append(counts)
-    names = [
-        "numbers fitted",
-        "R2",
-        "mean error",
-        f"R2 and mean error, {FOLDS}-fold, cells with the same live edges together",
-        "most accurate cell",
-        *(f"best cell for {reward}" for reward in PAIR),
-        "networks of 60-70 % under T, MnasNet's and proposed (1)",
-    ]
-    return markdown(["", *columns], zip(names, *columns.values(), strict=True))
+def top(accuracy):
+    """What the rewards make of accuracies (15625,): best cells, and what searches sample."""
+    problem = Problem(Benchmark(accuracy, OURS.latency_ms, OURS.provenance), PAIR, T_MS)
+    optima = problem.optima()
+    best = [f"{optima[x]['accuracy']:.2%} at {optima[x]['latency_ms']:.2f} ms" for x in PAIR]
+    points = run_searches(problem, SEEDS, hyperparameters=NARROW).points()
+    counts = [np.median(count_under(*points[name], T_MS, 0.6, 0.7)) for name in PAIR]
+    return [f"{accuracy.max():.2%}", *best, ", ".join(f"{count:,.0f}" for count in counts)]
 
 
-def errors_table(measured, accuracy):
-    """Mean and mean absolute error by measured accuracy, and in the top 1 %."""
-    chosen = {}
-    for name, (low, high) in BANDS.items():
-        chosen[name] = CONNECTED & (measured >= low) & (measured < high)
-    chosen["the best 1 %"] = np.isin(np.arange(N_CELLS), np.argsort(measured)[-TOP:])
+def errors_table(measured):
+    """Mean and mean absolute error of what ships by measured accuracy, and in the top 1 %."""
+    chosen = {
+        name: CONNECTED & (measured >= low) & (measured < high)
+        for name, (low, high) in BANDS.items()
+    }
+    chosen["the best 1%"] = np.isin(np.arange(N_CELLS), np.argsort(measured)[-TOP:])
     rows = []
     for name, cells in chosen.items():
-        points = 100 * (accuracy - measured)[cells]
+        points = 100 * (OURS.accuracy - measured)[cells]
         size = np.abs(points)
         errors = [f"{points.mean():+.2f}", f"{size.mean():.2f}", f"{size.max():.2f}"]
         rows.append([name, f"{cells.sum():,}", *errors])
     return markdown(["measured accuracy", "cells", "mean", "mean size", "largest"], rows)
 
 
-# --- The latency ------------------------------------------------------------------------------
-
-
 def latency_table(folder):
     """Each published fact, and what both models say."""
-    facts = {f"{100 * level:g} % quantile": ms for level, ms in surrogate.QUANTILES_MS.items()}
-    numbers = ("cell 0", "cell 11", "cell 284", "cell 9930")
-    facts |= dict(zip(numbers, surrogate.KNOWN_MS.values(), strict=True))
-    columns = []
+    facts = {f"{100 * level:g}% quantile": ms for level, ms in surrogate.QUANTILES_MS.items()}
+    cells = ("cell 0", "cell 11", "cell 284", "cell 9930")
+    facts |= dict(zip(cells, surrogate.KNOWN_MS.values(), strict=True))
+    columns = [facts, [f"{ms:.3f}" for ms in facts.values()]]
     for name in build_benchmark.MODELS:
-        benchmark = build_benchmark.build_tables(folder, name, "cifar100")
-        columns.append(np.concatenate(surrogate.latency_errors(benchmark.latency_ms)))
-    rows = []
-    for (fact, ms), errors in zip(facts.items(), zip(*columns, strict=True), strict=True):
-        rows.append([fact, f"{ms:.3f}", *(f"{error:+.2f}" for error in errors)])
+        latency_ms = table_of(name, folder).latency_ms
+        errors = np.concatenate(surrogate.latency_errors(latency_ms))
+        columns.append([f"{error:+.2f}" for error in errors])
     models = [f"{name}, off by" for name in build_benchmark.MODELS]
-    return markdown(["official", "ms", *models], rows)
-
-
-# --- Command line -----------------------------------------------------------------------------
-
-
-def command(argv):
-    """Write the tables into data/README.md."""
-    parser = Parser(description="The surrogate compared with measured accuracies.")
-    parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="public tables")
-    fill(README, {"surrogate": surrogate_table(parser.parse_args(argv).folder)})
+    return markdown(["official", "ms", *models], zip(*columns, strict=True))
 
 
 if __name__ == "__main__":
-    sys.exit(run(command, sys.argv[1:]))
+    main(__doc__, {"": write}, {})

@@ -1,12 +1,13 @@
-"""Tests of study/: strength against form, published numbers, a table of logits, and the pages."""
+"""Tests of study/: its searches recomputed, published numbers, a tabular policy, and the pages."""
 
-import math
+import functools
 import shutil
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data", "docs", "study")]
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
+import tables  # first: it finds the other folders  # isort: skip
 import beyond
 import build_benchmark
 import check_pages
@@ -18,19 +19,18 @@ import pytest
 import sensitivity
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import read_csv
 
-import nas_benchmark
-import nas_reward
+import controller_plain as plain
 import nas_search
 from controller_numpy import Reinforce
 from controller_plain import K, S
-from nas_benchmark import CELLS, N_CELLS
-from nas_reward import PAIR, mnasnet, proposed
+from nas_benchmark import CELLS, N_CELLS, SHORT, cell_to_row
+from nas_reward import PAIR, equal_strength, mnasnet, mnasnet_slope, proposed, proposed_slope
 from nas_search import HYPERPARAMETERS, Problem, run_searches
-from test_all import ACCURACIES, COLUMNS, HERE, SURROGATE, TABLES, public
+from test_all import ACCURACIES, COLUMNS, SURROGATE, TABLES, public
 
-STUDY = HERE / "study"
+STUDY = tables.STUDY
+PROBLEM = Problem(SURROGATE, PAIR, 17.0)
 
 
 # --- beyond.py --------------------------------------------------------------------------------
@@ -39,70 +39,58 @@ STUDY = HERE / "study"
 @given(y=st.floats(0.01, 0.9), accuracy=ACCURACIES, target_ms=st.floats(2.0, 200.0))
 def test_equal_strength(y, accuracy, target_ms):
     """Catches a w of equal strength at which, at LAT = T, a millisecond has another price."""
-    w = nas_reward.equal_strength(y, accuracy, target_ms)
-    price = nas_reward.proposed_slope(accuracy, target_ms, target_ms, y) / (1 - y)
-    slope = nas_reward.mnasnet_slope(accuracy, target_ms, target_ms, w, w)
-    assert slope == pytest.approx(price)
+    w = equal_strength(y, accuracy, target_ms)
+    price = proposed_slope(accuracy, target_ms, target_ms, y) / (1 - y)
+    assert mnasnet_slope(accuracy, target_ms, target_ms, w, w) == pytest.approx(price)
     assert beyond.y_of_equal_strength(w, accuracy, target_ms) == pytest.approx(y)
 
 
-def test_searches_of_every_strength(tmp_path, monkeypatch):
+def test_searches_of_every_strength():
     """Catches a reward with the strength of another or not at MnasNet's scale, searches that are
     not the program's, and lines swapped."""
     pairs = beyond.strengths(SURROGATE, 17.0)
-    tables = beyond.strength_problem(SURROGATE, 17.0).reward_tables
+    rewards = beyond.strength_problem(SURROGATE, 17.0).reward_tables
     for k, (w, y) in enumerate(pairs):
-        assert tables["mnasnet", k] == pytest.approx(mnasnet(*COLUMNS, 17.0, w, w))
+        assert rewards["mnasnet", k] == pytest.approx(mnasnet(*COLUMNS, 17.0, w, w))
         own = proposed(*COLUMNS, 17.0, 1 - y, y)
-        assert (1 - y) * tables["proposed", k] == pytest.approx(own)
+        assert (1 - y) * rewards["proposed", k] == pytest.approx(own)
     best = COLUMNS[0][COLUMNS[1] <= 9.0].max()
-    w = nas_reward.equal_strength(0.1, best, 9.0)
+    w = equal_strength(0.1, best, 9.0)
     assert beyond.strengths(SURROGATE, 9.0)[beyond.PAPER_SETTING] == (w, 0.1)
     assert pairs[beyond.MNASNET_SETTING][0] == -0.07
 
-    monkeypatch.setattr(beyond, "TARGETS_MS", {"surrogate": 17.0})
-    monkeypatch.setattr(beyond, "PANELS", ("surrogate",))
-    shutil.copy(STUDY / "beyond.md", tmp_path)
-    beyond.strength(None, seeds=range(2), samples=300, out=tmp_path)
-    assert (tmp_path / "strength.png").stat().st_size > 10_000
-    written = beyond.read_runs(tmp_path)
-    found = np.unique(written[["pair", "w", "y"]]).tolist()
-    assert found == [(k, round(w, 4), round(y, 4)) for k, (w, y) in enumerate(pairs)]
-    problem = Problem(SURROGATE, PAIR, 17.0)
-    runs = run_searches(problem, range(2), samples=300)
-    for reward, (form, pair) in zip(PAIR, beyond.PAPERS, strict=True):
-        best = problem.optima()[reward]
-        ends = {
-            "search": [runs.expected[reward][name][:, -1] for name in beyond.EXPECTED],
-            "optimum": ([best["accuracy"]], [best["latency_ms"]], [best["meets_target"]]),
-        }
-        for kind, (accuracy, latency_ms, under) in ends.items():
-            end = beyond.ends(written, "surrogate", form, pair, kind).T
-            assert end[0] == pytest.approx(np.multiply(100, accuracy), abs=1e-3)
-            assert end[1] == pytest.approx(latency_ms, abs=1e-3)
-            assert end[2] == pytest.approx(np.multiply(100, under), abs=0.1)
+    lines = beyond.strength_lines(None, "surrogate", 17.0, range(2), 300)
+    expected = sorted((round(y, 4), round(w, 4), k) for k, (w, y) in enumerate(pairs))
+    assert beyond.by_strength(lines, "surrogate") == expected
+    runs = run_searches(PROBLEM, range(2), samples=300)
+    for reward, paper in zip(PAIR, beyond.PAPERS, strict=True):
+        best = PROBLEM.optima()[reward]
+        last = [runs.expected[reward][name][:, -1] for name in nas_search.EXPECTED[:3]]
+        optimum = [[best[name]] for name in ("accuracy", "latency_ms", "meets_target")]
+        for kind, expected in (("search", last), ("optimum", optimum)):
+            accuracy, latency_ms, under = beyond.ends(lines, "surrogate", *paper, kind).T
+            assert accuracy == pytest.approx(np.multiply(100, expected[0]), abs=1e-3)
+            assert latency_ms == pytest.approx(expected[1], abs=1e-3)
+            assert under == pytest.approx(np.multiply(100, expected[2]), abs=0.1)
 
 
 def test_optima():
     """Catches cases of the wrong reward or T, and points lost that count cases over T."""
-    found = beyond.optima_on(SURROGATE)
-    meets, is_best, lost = np.transpose(found["MnasNet hard, 0 and -1"])
-    assert np.array_equal(meets, is_best)  # it pays ACC under T
-    assert not lost[meets == 1].any()
     accuracy, latency_ms = COLUMNS
-    for case, share in zip(found["proposed, y = 0.1"], range(5, 100, 5), strict=True):
+    for case, share in zip(beyond.optima_on(SURROGATE), range(5, 100, 5), strict=True):
         target_ms = float(np.percentile(latency_ms, share))
         best = accuracy[latency_ms <= target_ms].max()
         row = np.argmax(proposed(accuracy, latency_ms, target_ms))
-        meets = latency_ms[row] <= target_ms
-        lost = best - accuracy[row]
-        assert case == pytest.approx((meets, meets and lost == 0, 100 * lost))
-    cases = np.array([(1, 1, 0.0), (1, 0, 2.0), (0, 0, -5.0), (1, 0, 4.0)])
-    line = beyond.optima_line(cases)
+        found = dict(zip(beyond.REWARDS_COMPARED, np.transpose(case).tolist(), strict=True))
+        expected = [float(latency_ms[row] <= target_ms), 100 * (best - accuracy[row])]
+        assert found["proposed, y = 0.1"] == pytest.approx(expected)
+        meets, lost = found["MnasNet hard, 0 and -1"]
+        assert meets == (lost == 0)  # its R is ACC under T
+    line = beyond.optima_line(*np.array([(1, 1, 0, 1), (0.0, 2.0, -5.0, 4.0)]))
     assert list(line.values()) == pytest.approx([4, 75, 25, 2.0, 3.6])
 
 
-# --- logits.py --------------------------------------------------------------------------------
+# --- logits.py and published.py ---------------------------------------------------------------
 
 
 def test_a_table_of_logits():
@@ -114,17 +102,15 @@ def test_a_table_of_logits():
     a = policy.sample(rng.gumbel(size=(20_000, S, K))).copy()
     A = rng.normal(size=20_000)
 
-    def softmax(theta):
-        p = np.exp(theta.reshape(S, K))
-        return p / p.sum(axis=1, keepdims=True)
+    def probabilities(theta):
+        return np.apply_along_axis(plain.softmax, 1, theta.reshape(S, K))
 
     def loss(theta, n):
-        p = softmax(theta)
-        return -A[n] * np.log(p[range(S), a[n]]).sum() + 0.3 * (p * np.log(p)).sum()
+        return plain.loss(A[n], 0.3, a=a[n], p=probabilities(theta))
 
     drawn = np.eye(K)[a].mean(axis=0)  # (S, K)
     five_errors = 5 * 0.5 / 20_000**0.5
-    assert np.abs(drawn - softmax(policy.theta[0])).max() < five_errors
+    assert np.abs(drawn - probabilities(policy.theta[0])).max() < five_errors
     gradient = policy.gradient(A, entropy_weight=0.3)
     for n in range(2):
         theta = policy.theta[n]
@@ -139,24 +125,21 @@ def test_a_table_of_logits():
     assert resemblance[rows[:, -50:]].mean() > 0.9
 
 
-# --- published.py -----------------------------------------------------------------------------
-
-
 def test_protocol():
     """Catches searches with other settings than the project's, or paid in anything but `valid`; a
     network counted that the budget does not pay for, and a pick by test accuracy."""
     rng = np.random.default_rng(0)
     valid, test = rng.uniform(0.1, 0.9, size=(2, N_CELLS))
     cost_s = rng.uniform(100, 400, size=N_CELLS)
-    tables = {name: test - 0.01 * k for k, name in enumerate(published.DATASETS)}
-    trained = published.Trained(valid, cost_s, tables)
+    of_set = {name: test - 0.01 * k for k, name in enumerate(published.DATASETS)}
+    trained = published.Trained(valid, cost_s, of_set)
     seeds = range(20)  # more than advance in lockstep
     rewards = np.tile(valid, (20, 1))
-    lstm = Reinforce(seeds, **HYPERPARAMETERS).search(rewards, 120)
-    table = logits.LogitsReinforce(seeds, **HYPERPARAMETERS).search(rewards, 120)
-    random = [nas_search.random_search(seed, 120) for seed in seeds]
-    lines = published.runs_of(trained, seeds, rates=())
-    for line, drawn in zip(lines, (random, lstm, table), strict=True):
+    searches = [[nas_search.random_search(seed, 120) for seed in seeds]]
+    for policy in (Reinforce, logits.LogitsReinforce):
+        searches.append(policy(seeds, **HYPERPARAMETERS).search(rewards, 120))
+    lines = published.runs_of(trained, seeds, rates=[HYPERPARAMETERS["learning_rate"]])
+    for line, drawn in zip(lines, searches, strict=True):
         picked = []
         networks = 0
         for run in drawn:  # plain Python
@@ -178,10 +161,10 @@ def test_protocol():
 
 def test_gains_by_hand():
     """Catches a standard deviation shown as a standard error, and a gain of -0.00."""
-    line = published.published_line("REINFORCE")
-    found = published.gains(line, published.published_line("random"))
-    assert found[0] == pytest.approx((0.15, math.sqrt((0.37**2 + 0.36**2) / 500)))
-    assert published.with_error((-0.001, 0.02)) == "+0.00 ± 0.02"
+    random = published.published_line("random")
+    found = published.gains(published.published_line("REINFORCE"), random)
+    assert found.startswith("+0.15 ± 0.02")  # the root of (0.37^2 + 0.36^2) / 500 is 0.023
+    assert published.gains(random | dict(cifar10=93.699), random).startswith("+0.00 ± 0.02")
 
 
 def test_twelve_epochs():
@@ -189,8 +172,7 @@ def test_twelve_epochs():
     for name in (published.FILE, "nats_bench.csv"):
         public(name)
     trained = published.load(TABLES)
-    names = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|"
-    row = build_benchmark.row_of(f"{names}skip_connect~2|")
+    row = cell_to_row([4, 2, 1, 2, 1, 1])
     assert trained.valid[row] == pytest.approx((0.62712 + 0.64016) / 2, abs=1e-5)
     assert trained.cost_s[row] == pytest.approx(86.65, abs=0.01)
     assert trained.test["cifar100"][row] == pytest.approx(0.5291, abs=1e-4)
@@ -224,89 +206,86 @@ def test_help_table_4():
         printed &= (100 * benchmark.accuracy).round(1) == float(percent)
         assert printed.any()
         if cell:
-            assert printed[nas_benchmark.cell_to_row(list(map(int, cell)))]
+            assert printed[cell_to_row(list(map(int, cell)))]
 
 
-# --- sensitivity.py ---------------------------------------------------------------------------
+# --- sensitivity.py and fixed_points.py -------------------------------------------------------
 
 
-def test_settings_of_the_grid():
-    """Catches a spread of another window or reward, and defaults that the rule of
-    hyperparameters.md does not lead to."""
-    problem = Problem(SURROGATE, PAIR, 17.0)
-    line = sensitivity.grid_line(run_searches(problem, range(3), samples=500))
-    last = [list(nas_search.policies(problem, seed, [500]))[-1] for seed in range(3)]
+def test_settings_of_the_grid(monkeypatch):
+    """Catches a spread of another window or reward, columns in another order than the file's, and
+    defaults that the rule of hyperparameters.md does not lead to."""
+    monkeypatch.setattr(sensitivity, "GRID_SEEDS", range(3))
+    few = functools.partial(run_searches, samples=500)
+    monkeypatch.setattr(sensitivity, "run_searches", few)
+    [line] = sensitivity.grid_lines(None, "surrogate", HYPERPARAMETERS)
+    last = [list(nas_search.policies(PROBLEM, seed, [500]))[-1] for seed in range(3)]
     for name in PAIR:
         spreads = [np.prod(p[name] ** -p[name]) for p in last]
         assert line[f"{name}.spread"] == pytest.approx(np.median(spreads), rel=1e-4)
-    chosen = sensitivity.chosen(read_csv(STUDY / "hyperparameters.csv"))
-    assert {name: float(chosen[name]) for name in HYPERPARAMETERS} == HYPERPARAMETERS
+    lines = tables.read(STUDY / "hyperparameters.csv")
+    assert list(line) == list(lines[0])
+    rows = sensitivity.hyperparameter_tables()["rule"].split("\n")
+    [by_rule] = [row for row in rows if "smallest" in row]
+    weight = float(by_rule.split("|")[1])
+    assert HYPERPARAMETERS.items() <= (sensitivity.RULE | dict(entropy_weight=weight)).items()
 
 
-def test_a_grid_goes_on_after_an_interruption(tmp_path, monkeypatch):
-    """Catches a grid that begins again, skips a configuration, or leaves half a file as a result;
-    columns in another order than those of the lines before."""
-    searched = []
+def test_a_file_goes_on_after_an_interruption(tmp_path, monkeypatch):
+    """Catches a file that begins again, skips an item, or is left half-written as a result."""
+    calls = []
 
-    def search(problem, seeds, hyperparameters):
-        searched.append(hyperparameters["hidden"])
-        if len(searched) == 2:
+    def lines_of(item, settings):
+        calls.append(item)
+        if len(calls) == 2:
             raise KeyboardInterrupt
-        return run_searches(problem, seeds, samples=300, hyperparameters=hyperparameters)
+        return [dict(item=item, half=k / 2) | settings for k in range(2)]
 
-    monkeypatch.setattr(sensitivity, "run_searches", search)
-    monkeypatch.setattr(sensitivity, "STUDY", tmp_path)
-    monkeypatch.setattr(sensitivity, "UNFINISHED", tmp_path / "cache" / "unfinished.csv")
-    monkeypatch.setattr(sensitivity, "GRID_TABLES", ("surrogate",))
-    monkeypatch.setattr(sensitivity, "GRID_SEEDS", range(20))
-    monkeypatch.setattr(sensitivity, "hyperparameter_tables", dict)
-    few = [HYPERPARAMETERS | dict(hidden=hidden) for hidden in (2, 3, 4)]
-    monkeypatch.setattr(sensitivity, "grid", lambda: few)
-    (tmp_path / "hyperparameters.md").write_text("page")
+    monkeypatch.setattr(build_benchmark, "CACHE", tmp_path / "cache")
+    todo = [(item, dict(decay=None)) for item in "abc"]
     with pytest.raises(KeyboardInterrupt):
-        sensitivity.hyperparameters(None)
-    assert not (tmp_path / "hyperparameters.csv").exists()
-    sensitivity.hyperparameters(None)
-    assert searched == [2, 3, 3, 4]
-    lines = read_csv(tmp_path / "hyperparameters.csv")
-    assert [line["hidden"] for line in lines] == ["2", "3", "4"]
-    assert not sensitivity.UNFINISHED.exists()
-    assert all(float(line["fig6_under_T.mnasnet.median"]) <= 300 for line in lines)
+        tables.collect(tmp_path / "found.csv", todo, lines_of)
+    assert not (tmp_path / "found.csv").exists()
+    tables.collect(tmp_path / "found.csv", todo, lines_of)
+    assert calls == ["a", "b", "b", "c"]
+    assert (tmp_path / "found.csv").read_text().split() == [
+        "item,half,decay",
+        *("a,0.0,", "a,0.5,", "b,0.0,", "b,0.5,", "c,0.0,", "c,0.5,"),
+    ]
+    assert not list((tmp_path / "cache").iterdir())
 
 
-# --- fixed_points.py --------------------------------------------------------------------------
-
-
-def test_fixed_points_beside_searches(tmp_path, monkeypatch):
+def test_fixed_points_beside_searches():
     """Catches an end of another window, entropy weight or reward, and steps of another policy."""
-    monkeypatch.setattr(fixed_points, "TABLES", ("surrogate",))
-    monkeypatch.setattr(fixed_points, "MODELLED", "surrogate")
-    monkeypatch.setattr(fixed_points, "FEW_SEEDS", range(2))
-    monkeypatch.setattr(fixed_points, "STEPS", (0, 250))
-    monkeypatch.setattr(fixed_points, "DEVICES", {"surrogate": 17.0})
-    monkeypatch.setattr(fixed_points, "WEIGHTS", (0.003, 0.01))
-    monkeypatch.setattr(fixed_points, "fill", lambda *_: None)
-    fixed_points.search(None, tmp_path, range(2), (250, 500))
-    problem = Problem(SURROGATE, PAIR, 17.0)
-    lines = read_csv(tmp_path / "fixed_points.csv")
-    assert len(lines) == 8
-    for line in lines:
-        chosen = HYPERPARAMETERS | dict(entropy_weight=float(line["entropy_weight"]))
-        runs = run_searches(problem, range(2), int(line["samples"]), hyperparameters=chosen)
-        expected = runs.expected[line["reward"]]
-        accuracy, latency_ms = (np.median(expected[x][:, -1]) for x in ("accuracy", "latency_ms"))
-        assert float(line["end.accuracy"]) == pytest.approx(100 * accuracy, abs=0.006)
-        assert float(line["end.latency_ms"]) == pytest.approx(latency_ms, abs=0.006)
-        fixed = problem.fixed_points(chosen["entropy_weight"])[line["reward"]]
-        assert float(line["fixed.latency_ms"]) == pytest.approx(fixed["latency_ms"], abs=0.006)
-    steps = read_csv(tmp_path / "first_steps.csv")
-    start, *_ = [line for line in steps if line["reward"] == "mnasnet"]
-    assert [float(start[name]) for name in nas_benchmark.SHORT] == pytest.approx([1.2] * 5, abs=0.1)
-    assert all(5.9 < sum(float(e[name]) for name in nas_benchmark.SHORT) < 6.1 for e in steps)
-    assert (tmp_path / "fixed_points.png").stat().st_size > 10_000
+    for w in (0.003, 0.01):
+        chosen = HYPERPARAMETERS | dict(entropy_weight=w)
+        lines = fixed_points.ends_of(None, "surrogate", w, range(2), (250, 500))
+        assert len(lines) == 4
+        for line in lines:
+            runs = run_searches(PROBLEM, range(2), line["samples"], hyperparameters=chosen)
+            expected = runs.expected[line["reward"]]
+            fixed = PROBLEM.fixed_points(w)[line["reward"]]
+            for name, scale in (("accuracy", 100), ("latency_ms", 1)):
+                end = scale * np.median(expected[name][:, -1])
+                assert line[f"end.{name}"] == pytest.approx(end, abs=0.006)
+                assert line[f"fixed.{name}"] == pytest.approx(scale * fixed[name], abs=0.006)
+    steps = fixed_points.first_steps(SURROGATE, range(2), (0, 250))
+    edges = [[line[name] for name in SHORT] for line in steps]
+    assert edges[0] == pytest.approx([1.2] * 5, abs=0.1)
+    assert np.sum(edges, axis=1) == pytest.approx([6] * 4, abs=0.1)
 
 
-# --- The pages --------------------------------------------------------------------------------
+# --- The pages and the pictures ---------------------------------------------------------------
+
+
+def test_pictures(tmp_path):
+    """Catches a picture that cannot be drawn from the CSV files."""
+    benchmarks = dict.fromkeys(beyond.PANELS, SURROGATE)
+    runs = tables.read(STUDY / "strength.csv")
+    beyond.draw_strength(tmp_path / "strength.png", runs, benchmarks)
+    lines = tables.read(STUDY / "fixed_points.csv")
+    fixed_points.draw(tmp_path / "fixed_points.png", lines, SURROGATE)
+    assert all(path.stat().st_size > 10_000 for path in tmp_path.iterdir())
 
 
 CHANGES = """
