@@ -308,7 +308,7 @@ def test_exercises_as_a_command(tmp_path, capfd, monkeypatch, small):
         lines = capfd.readouterr().out.splitlines()
         assert (len(lines) > 1) == (exercises.EXERCISES[number].show is not None)
         assert not any("nothing to show" in line for line in lines)
-        assert max(map(len, lines)) <= 100
+        assert max(map(len, lines)) <= 80
     with pytest.raises(SystemExit) as stopped:  # a wrong answer: 1, and what a search makes of it
         command_line.run(exercises.main, ["4"])
     assert stopped.value.code == 1
