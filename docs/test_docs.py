@@ -140,8 +140,8 @@ def test_presets(explorer, tmp_path, monkeypatch):
 
 
 def test_boxes_and_the_search(explorer, monkeypatch):
-    """Catches an answer that is shown before the vote; a fixed point, or a search, of another entropy
-    weight; a mean of other searches than those shown; an end that stays when a slider moves."""
+    """Catches an answer that is shown before the vote; a fixed point, or a search, of another
+    entropy weight; a mean of other searches; an end that stays when a slider moves."""
     monkeypatch.setattr(sliders, "SEARCHES", 2)
     monkeypatch.setattr(sliders, "SAMPLES", 750)
     explorer.boxes.set_active(0)
