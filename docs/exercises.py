@@ -249,10 +249,7 @@ def a_search(seed):
 def check_my_reward(answers):
     for target_ms in (T_MS, 15.0, 20.0):
         mine = {"my_reward": functools.partial(answers, "my_reward")}
-        try:
-            optima = Problem(surrogate(), mine, target_ms).optima()
-        except command_line.UserError as error:
-            raise Wrong(str(error)) from None
+        optima = Problem(surrogate(), mine, target_ms).optima()
         found = optima["my_reward"]
         best = optima["best_under_T"]
         if found["accuracy"] != best["accuracy"] or not found["meets_target"]:
@@ -265,7 +262,7 @@ def show_my_reward(answers):
     """Where searches with the reader's reward end, with the paper's two, and with ours."""
     mine = functools.partial(answers, "my_reward")
     show_ends(Problem(surrogate(), COMPARED | dict(mine=mine, ours=step_and_slope), T_MS))
-    print("  ours: accuracy - 0.03 (LAT > T) - 0.01 max(LAT - T, 0). Can you end higher, under T?")
+    print("  ours: accuracy - 0.03 (LAT > T) - 0.01 max(LAT - T, 0). Can you beat it?")
 
 
 def step_and_slope(accuracy, latency_ms, target_ms):
@@ -373,7 +370,7 @@ def show_no_baseline(answers):
         both = [results[claim]["median"] for results in found]
         medians = " -> ".join("-" if median is None else f"{median:,.4g}" for median in both)
         text = found[0][claim]["text"]
-        print(f"  {text:38} {verdicts[0]:12} -> {verdicts[1]:12} median {medians}")
+        print(f"  {text}:\n    {' -> '.join(verdicts)}, median {medians}")
     predicted = set(getattr(answers.module, "predicted", ()))
     hits = f"{len(predicted & changed.keys())} of {len(changed)} that change"
     print(f"  your prediction: {hits}, and {len(predicted - changed.keys())} that do not")
@@ -387,9 +384,8 @@ def check_stays_under(answers):
     latency_ms[:, 1::2] -= 0.25
     first = [next((k for k in range(3) if all(row[k : k + 3])), 5) for row in means <= T]
     seeds = [f"windows with the means {', '.join(f'{m:g}' for m in row)}" for row in means]
-    compare(
-        "stays_under", answers("stays_under", latency_ms, T), WINDOW * np.array(first), (seeds,)
-    )
+    found = answers("stays_under", latency_ms, T)
+    compare("stays_under", found, WINDOW * np.array(first), (seeds,))
     yield "stays_under"
 
 
@@ -406,7 +402,7 @@ def show_stays_under(answers):
         found = {name: np.asarray(stays_under(*points[name], T_MS)) for name in points}
         medians = ", ".join(f"{name} {np.median(found[name]):,.0f}" for name in found)
         p, verdict = claims.judge_sign(found["mnasnet"] - found["proposed"])
-        print(f"  {words:19} {medians}; proposed sooner: {verdict} (p = {p:.2g})")
+        print(f"  {words}: {medians}\n    proposed sooner: {verdict} (p = {p:.2g})")
 
 
 # --- 9: the phone -----------------------------------------------------------------------------
@@ -576,7 +572,7 @@ def verdict(number, path=ANSWERS, diary=None):
     right = []
     try:
         right += EXERCISES[number].check(Answers(path, diary))
-    except Wrong as wrong:
+    except command_line.UserError as wrong:
         so_far = f"{', '.join(right)} right; " if right else ""
         return False, f"exercise {number}: {so_far}{wrong}"
     return True, f"exercise {number}: right ({', '.join(right)})"
