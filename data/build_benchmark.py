@@ -35,7 +35,7 @@ import surrogate
 
 import nas_benchmark
 from command_line import UserError, as_user_error, check_file
-from nas_benchmark import DATA, MAX_BYTES, N_CELLS, PLAIN, Benchmark, checked_column, load_plain
+from nas_benchmark import DATA, MAX_BYTES, N_CELLS, Benchmark, checked_column, load_plain
 from nas_reward import T_MS
 
 # How the public CSV calls each dataset.
@@ -56,8 +56,8 @@ def by_row(rows, values):
 
 def provenance(**facts):
     """A benchmark's provenance, in the order of its keys: `facts`, and what is common to all."""
-    today = time.strftime("%Y-%m-%d")
-    facts = dict(split="test", epochs=200, trials="mean of all", unit="ms", built=today) | facts
+    common = dict(split="test", epochs=200, trials="mean of all", unit="ms")
+    facts = common | dict(built=time.strftime("%Y-%m-%d")) | facts
     return {key: facts[key] for key in nas_benchmark.PROVENANCE} | facts
 
 
@@ -176,9 +176,9 @@ def latency_of(device, folder, rows):
         return surrogate.model_latency(), facts | GTX
     if device == "modelled_1080ti_32":
         measured_ms, facts = latency_of("1080ti_32", folder, rows)
-        source = "HayeonLee/HELP, through a model (surrogate.py)"
-        how = "accuracy as measured; latency by a line from 1080ti_32's"
-        return surrogate.scaled_latency(measured_ms), facts | GTX | dict(source=source, how=how)
+        facts |= GTX | dict(source="HayeonLee/HELP, through a model (surrogate.py)")
+        facts |= dict(how="accuracy as measured; latency by a line from 1080ti_32's")
+        return surrogate.scaled_latency(measured_ms), facts
     line = devices()[device]
     name = f"latency/{device}.pt"
     path = fetch(folder, LATENCY_REPOSITORY, name, line["sha256"])
@@ -211,8 +211,8 @@ def own_latency(path):
         with open(path, newline="", encoding="utf-8-sig") as file:
             latency_ms, told = completed(read_own(csv.reader(file)))
     how = f"accuracy as measured, latency from your own file{told}"
-    facts = dict(source=f"your own {path.name}", device=path.stem, batch="not stated", how=how)
-    return latency_ms, facts | dict(sha256={path.name: sha256_of(path)})
+    facts = dict(source=f"your own {path.name}", device=path.stem, batch="not stated")
+    return latency_ms, facts | dict(how=how, sha256={path.name: sha256_of(path)})
 
 
 def read_own(lines):
@@ -239,13 +239,11 @@ def check_unit(header):
     """ValueError if the header of a column, say latency_us, names another unit than ms."""
     apart = re.sub("([a-z])([A-Z])", r"\1 \2", header)  # latencyUs
     words = set(re.findall("[a-zµμ]+", apart.lower()))
-    if words & MILLISECONDS:
-        return
     if "/" in header:
         words.add("per")
     for units, advice in UNITS.items():
-        if words & set(units.split()):
-            raise ValueError(f"column {header!r:.40} is not in ms: {advice}, and call it ms")
+        if words & set(units.split()) and not words & MILLISECONDS:
+            raise ValueError(f"{header!r:.40} is not in ms: {advice}, and call it ms")
 
 
 def own_ms(row, text):
@@ -270,7 +268,8 @@ def completed(ms):
     measured = {}
     for row in np.flatnonzero(np.isfinite(latency_ms)):
         measured.setdefault(networks[row], []).append(latency_ms[row])
-    latency_ms[missing] = [np.mean(measured.get(networks[row], math.nan)) for row in missing]
+    same = [measured.get(networks[row], math.nan) for row in missing]
+    latency_ms[missing] = list(map(np.mean, same))
     absent = N_CELLS - len(ms)
     told = f"{len(missing) - absent:,} cells failed, {absent:,} are not there"
     without = np.flatnonzero(np.isnan(latency_ms))
@@ -352,7 +351,7 @@ def read_natsbench_cell(path, dataset="cifar100"):
     with as_user_error(path, "cell of NATS-Bench", "unpack the folder again"):
         check_file(path, MAX_BYTES, b"BZh")
         with bz2.open(path) as file:
-            by_epochs = load_plain(file, PLAIN + CALLS, CellUnpickler)
+            by_epochs = load_plain(file, nas_benchmark.PLAIN + CALLS, CellUnpickler)
         if "90" in by_epochs:
             raise UserError(f"{path} is of the size space (sss); this needs NATS-tss-...")
         info = by_epochs["200"]
@@ -371,7 +370,7 @@ def build_natsbench(folder, dataset):
     for inner in folder.glob(f"*/{paths[0].name}"):
         raise UserError(f"{folder} holds the folder {inner.parent.name}: give that one")
     read = partial(read_natsbench_cell, dataset=dataset)
-    with multiprocessing.Pool(initializer=command_line.leave_signals_to_the_parent) as pool:
+    with multiprocessing.Pool(None, command_line.leave_signals_to_the_parent) as pool:
         found = pool.imap(read, paths, chunksize=16)
         cells = [next(found) for _ in command_line.tracked(paths)]
     return official(cells, "NATS-Bench", folder, dataset)
@@ -384,7 +383,8 @@ def official(cells, library, path, dataset, **more):
     facts |= dict(how="both as the benchmark reports them") | more
     rows, accuracy, latency_ms = zip(*cells, strict=True)
     with as_user_error(path, "whole benchmark", "fetch it again"):
-        return Benchmark(by_row(rows, accuracy), by_row(rows, latency_ms), provenance(**facts))
+        columns = by_row(rows, accuracy), by_row(rows, latency_ms)
+        return Benchmark(*columns, provenance(**facts))
 
 
 MEMORY_PER_SIZE = 6  # 28 GB for 4.7 GB, says github.com/D-X-Y/AutoDL-Projects/issues/78
@@ -399,22 +399,21 @@ def build_nasbench201(path, dataset, force=False, trust=False):
         present = math.inf
     print(f"{path} takes about {needed:.1f} of {present:.1f} GB of memory", flush=True)
     if present < needed and not force:
-        raise UserError("too little memory; --force tries, natsbench needs 0.5 GB")
+        raise UserError("too little memory; --force tries, and natsbench needs 0.5 GB")
     try:
         import torch
         from nas_201_api import NASBench201API
     except ImportError as error:
         raise UserError(f"{error.name} is missing: pip install torch nas-bench-201") from None
-    scalar = np.float64(0).__reduce__()[0]
-    allowed = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    allowed = [(np.float64(0).__reduce__()[0], name) for name in names]
     allowed += [np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8"))]
     cells = []
     with as_user_error(path, "NAS-Bench-201 for torch", "if you trust its code, add --trust"):
         with torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=not trust)
         for index, arch in enumerate(command_line.tracked(content["meta_archs"])):
-            # One cell at a time: the API copies all that it is given.
-            infos = {0: content["arch2infos"].pop(index)}
+            infos = {0: content["arch2infos"].pop(index)}  # one cell: the API copies all
             one = dict(meta_archs=[arch], arch2infos=infos, evaluated_indexes=[0])
             api = NASBench201API(one, verbose=False)
             facts = api.get_more_info(0, dataset, hp="200", is_random=False)
@@ -430,7 +429,7 @@ def parse(argv):
     """The options as a namespace, or UserError."""
     parser = command_line.Parser(description="Make a benchmark file for --benchmark.")
     sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
-    tables = sources.add_parser("tables", help="measured accuracy, and a latency to choose")
+    tables = sources.add_parser("tables", help="measured accuracy, any latency")
     natsbench = sources.add_parser("natsbench", help="the official folder")
     nasbench201 = sources.add_parser("nasbench201", help="the official file")
     ships = sources.add_parser("surrogate", help="the file that ships in data/")
