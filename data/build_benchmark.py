@@ -427,7 +427,7 @@ def build_nasbench201(path, dataset, force=False, trust=False):
 
 def parse(argv):
     """The options as a namespace, or UserError."""
-    parser = command_line.Parser(description="Make a benchmark file for --benchmark.")
+    parser = command_line.Parser(description="Make a file for run_experiment.py --benchmark.")
     sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
     tables = sources.add_parser("tables", help="measured accuracy, any latency")
     natsbench = sources.add_parser("natsbench", help="the official folder")
