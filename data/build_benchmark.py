@@ -8,11 +8,8 @@
     python data/build_benchmark.py nasbench201 FILE.pth       the official NAS-Bench-201 file
     python data/build_benchmark.py surrogate                  the committed surrogate, to the byte
 
-data/README.md says what each needs, and who owns it; surrogate.py has the models of the surrogate.
-
-**The official numbers** are the test accuracy after 200 epochs, mean over trials, and the latency
-in ms, batch 256. Both libraries default to 12 epochs, one random trial and seconds: all wrong here.
-"""
+data/README.md says what each needs, and who owns it. Official are the test accuracy after 200
+epochs, mean over trials, and ms; both libraries default to 12, one random trial and seconds."""
 
 import bz2
 import csv
@@ -32,31 +29,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
 
-import command_line  # noqa: F401  # first: is Python new enough?  # isort: skip
+import command_line  # first: is Python new enough?  # isort: skip
 import numpy as np
 import surrogate
 
 import nas_benchmark
-from command_line import (
-    Parser,
-    UserError,
-    as_user_error,
-    atomic_output,
-    check_file,
-    leave_signals_to_the_parent,
-    run,
-    tracked,
-)
-from nas_benchmark import DATA, MAX_BYTES, N_CELLS, PLAIN, Benchmark, checked_column, load_plain
+from command_line import UserError, as_user_error, check_file
+from nas_benchmark import DATA, MAX_BYTES, N_CELLS, Benchmark, checked_column, load_plain
 from nas_reward import T_MS
 
-# dataset -> how the public CSV begins the name of its column
+# How the public CSV calls each dataset.
 DATASETS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "ImageNet16-120": "ImageNet"}
 
 
-def row_of(text):
-    """The row of the cell that NAS-Bench-201's string `text` names, or ValueError."""
-    return int(nas_benchmark.cell_to_row(nas_benchmark.string_to_cell(text)))
+def row_of(string):
+    """The row of the cell that NAS-Bench-201's string names, or ValueError."""
+    return int(nas_benchmark.cell_to_row(nas_benchmark.string_to_cell(string)))
 
 
 def by_row(rows, values):
@@ -68,10 +56,8 @@ def by_row(rows, values):
 
 def provenance(**facts):
     """A benchmark's provenance, in the order of its keys: `facts`, and what is common to all."""
-    common = dict(
-        split="test", epochs=200, trials="mean of all", unit="ms", built=time.strftime("%Y-%m-%d")
-    )
-    facts = common | facts
+    common = dict(split="test", epochs=200, trials="mean of all", unit="ms")
+    facts = common | dict(built=time.strftime("%Y-%m-%d")) | facts
     return {key: facts[key] for key in nas_benchmark.PROVENANCE} | facts
 
 
@@ -94,21 +80,15 @@ def devices():
 
 
 def sha256_of(path):
-    """The SHA-256 of a file of any size, or None if it is not there."""
-    if not path.is_file():
-        return None
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for chunk in iter(partial(file.read, 1 << 20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
+    """The SHA-256 of a file of any size but 0."""
+    return hashlib.sha256(np.memmap(path, mode="r")).hexdigest()
 
 
 def fetch(folder, repository, name, sha256):
     """The path of a public file: in `folder`, or (None) in the cache, downloaded if need be."""
     path = (folder or CACHE) / name
     url = f"{SERVER}/{repository}/{name}"
-    if sha256_of(path) == sha256:
+    if path.is_file() and path.stat().st_size and sha256_of(path) == sha256:
         return path
     if folder:
         raise UserError(f"{path}: missing, or its SHA-256 differs; fetch {url}")
@@ -119,34 +99,30 @@ def fetch(folder, repository, name, sha256):
             body = reply.read(MAX_DOWNLOAD)
         if hashlib.sha256(body).hexdigest() != sha256:
             raise ValueError(f"its SHA-256 differs, after {len(body):,} bytes")
-    with atomic_output(path.parent) as unfinished:
+    with command_line.atomic_output(path.parent) as unfinished:
         (unfinished / path.name).write_bytes(body)
     return path
 
 
 def list_devices(folder):
     """Print all devices, and the latency range of those whose file is in the folder."""
-    head = "device              what it is (its batch)"
-    print(f"{head:46}  latency, ms: lowest, median, highest")
-    for name, model in MODELS.items():
-        print(f"{name:18}  {model}")
+    print(f"{'device':18}  {'what it is (its batch)':26}  latency, ms: lowest, median, highest")
+    for name, what in MODELS.items():
+        print(f"{name:18}  {what}")
     for name, device in devices().items():
         what = f"{device['kind']} {device['hardware']} ({device['batch'] or '?'})"
-        path = (folder or CACHE) / "latency" / f"{name}.pt"
         known = "once downloaded"
+        path = (folder or CACHE) / "latency" / f"{name}.pt"
         if path.is_file():
-            low, median, high = np.quantile(read_latency(path), [0, 0.5, 1])
-            known = f"{low:8.2f} {median:8.2f} {high:8.2f}"
+            quantiles = np.quantile(read_latency(path), [0, 0.5, 1])
+            known = " ".join(f"{ms:8.2f}" for ms in quantiles)
         print(f"{name:18}  {what:26}  {known}")
 
 
 def read_accuracy(path, dataset):
     """From the CSV: the row of each NAS-Bench-201 index (list), and accuracy (15625,) by row."""
-    with (
-        as_user_error(path, "table of NAS-Bench-201", "fetch it again"),
-        open(path, encoding="utf-8") as file,
-    ):
-        lines = list(csv.DictReader(file))
+    with as_user_error(path, "table of NAS-Bench-201", "fetch it again"):
+        lines = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
         rows = [row_of(line["ArchitectureString"]) for line in lines]
         column = f"{DATASETS[dataset]}TestAccuracy200Epochs"
         percent = [float(line[column]) for line in lines]
@@ -155,44 +131,36 @@ def read_accuracy(path, dataset):
 
 def read_latency(path):
     """Latency (15625,) in ms by NAS-Bench-201 index: the zip that torch.save makes of a list."""
-    with (
-        as_user_error(path, "latency of all cells", "fetch it again"),
-        zipfile.ZipFile(check_file(path, MAX_BYTES, b"PK")) as file,
-    ):
-        (name,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
-        with file.open(name) as member:
-            return checked_column("latency_ms", load_plain(member))
+    with as_user_error(path, "latency of all cells", "fetch it again"):
+        check_file(path, MAX_BYTES, b"PK")
+        with zipfile.ZipFile(path) as file:
+            (name,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
+            with file.open(name) as member:
+                return checked_column("latency_ms", load_plain(member))
 
 
 MODELS = {  # devices that nobody measured: see surrogate.py
     "modelled": "the official GTX 1080 Ti latency, by a base and a cost per operation",
     "modelled_1080ti_32": "the same, by a line from what 1080ti_32 measured",
 }
-
-
 GTX = dict(device="GTX 1080 Ti (modelled)", batch="256 (modelled)")
 
 
 def build_tables(folder, device, dataset):
-    """The Benchmark of measured accuracy, from files in a folder (None: downloads), with the
-    latency of a device of `devices` or `MODELS`, or of a file of one's own, a Path."""
-    if device not in [*MODELS, *devices()] and not isinstance(device, Path):
+    """The Benchmark of measured accuracy, and the latency of a device or of a Path, one's own."""
+    own = isinstance(device, Path)
+    if not own and device not in [*MODELS, *devices()]:
         raise UserError(f"unknown device {device}: see build_benchmark.py tables --list")
-    own = own_latency(device) if isinstance(device, Path) else None
+    latency = own_latency(device) if own else None
     rows, accuracy = measured_accuracy(folder, dataset)
-    latency_ms, facts = own or latency_of(device, folder, rows)
-    name = device.stem[:40] if own else device
-    facts = provenance(
-        name=f"{dataset} accuracy, {name} latency",
-        dataset=dataset,
-        **facts
-        | dict(
-            source=f"accuracy: v-tao/nats-bench-landscape; latency: {facts['source']}",
-            sha256={CSV: CSV_SHA256} | facts["sha256"],
-        ),
+    latency_ms, facts = latency or latency_of(device, folder, rows)
+    facts = facts | dict(
+        name=f"{dataset} accuracy, {device.stem[:40] if own else device} latency",
+        source=f"accuracy: v-tao/nats-bench-landscape; latency: {facts['source']}",
+        sha256={CSV: CSV_SHA256} | facts["sha256"],
     )
-    with as_user_error(device, OWN_KIND, OWN_ADVICE):  # Benchmark refuses seconds, and the absurd
-        return Benchmark(accuracy, latency_ms, facts)
+    with as_user_error(device, OWN_KIND, OWN_ADVICE):  # Benchmark refuses seconds, say
+        return Benchmark(accuracy, latency_ms, provenance(dataset=dataset, **facts))
 
 
 def measured_accuracy(folder, dataset):
@@ -201,28 +169,22 @@ def measured_accuracy(folder, dataset):
 
 
 def latency_of(device, folder, rows):
-    """(latency (15625,) in ms by row, what a provenance says of it).
-
-    `rows` is the cells' order in the files of devices."""
+    """(latency (15625,) in ms, facts) of a device; `rows`: the order of the cells in its file."""
     if device == "modelled":
         how = "accuracy as measured; latency by a base and a cost per operation"
-        facts = GTX | dict(source="model (surrogate.py)", how=how, sha256={})
-        return surrogate.model_latency(), facts
+        facts = dict(source="model (surrogate.py)", how=how, sha256={})
+        return surrogate.model_latency(), facts | GTX
     if device == "modelled_1080ti_32":
         measured_ms, facts = latency_of("1080ti_32", folder, rows)
-        source = "HayeonLee/HELP, through a model (surrogate.py)"
-        how = "accuracy as measured; latency by a line from 1080ti_32's"
-        return surrogate.scaled_latency(measured_ms), facts | GTX | dict(source=source, how=how)
+        facts |= GTX | dict(source="HayeonLee/HELP, through a model (surrogate.py)")
+        facts |= dict(how="accuracy as measured; latency by a line from 1080ti_32's")
+        return surrogate.scaled_latency(measured_ms), facts
     line = devices()[device]
     name = f"latency/{device}.pt"
     path = fetch(folder, LATENCY_REPOSITORY, name, line["sha256"])
-    facts = dict(
-        source="HayeonLee/HELP",
-        device=f"{device} ({line['kind']} {line['hardware']})",
-        batch=line["batch"] or "not stated",
-        how="as measured by the tables' owners",
-        sha256={name: line["sha256"]},
-    )
+    what = f"{device} ({line['kind']} {line['hardware']})"
+    facts = dict(source="HayeonLee/HELP", device=what, batch=line["batch"] or "not stated")
+    facts |= dict(how="as measured by the tables' owners", sha256={name: line["sha256"]})
     return by_row(rows, read_latency(path)), facts
 
 
@@ -243,91 +205,80 @@ FAILED = {"", "none", "null", "na", "n/a", "failed", "fail", "error"}
 
 
 def own_latency(path):
-    """What `latency_of` returns, from the user's own CSV: a header, then each cell's string and
-    ms, in any order. Cells that failed or are not there take the latency of an equal network."""
-    ms = {}  # by row; NaN for a cell that failed
-    with (
-        as_user_error(path, OWN_KIND, OWN_ADVICE),
-        open(check_file(path, MAX_OWN), newline="", encoding="utf-8-sig") as file,
-    ):
-        lines = csv.reader(file)
-        header = next(lines, [])
-        if len(header) != 2 or "~" in header[0]:
-            raise ValueError("line 1 is not a header of two columns")
-        check_unit(header[1])
-        for line in filter(None, lines):
-            try:
-                row, value = own_line(line)
-                if row in ms:
-                    raise ValueError(f"{line[0]} is there twice")
-            except ValueError as error:
-                raise ValueError(f"line {lines.line_num}: {error}") from None
-            ms[row] = value
-        latency_ms, told = completed(ms)
-    return latency_ms, dict(
-        source=f"your own {path.name}",
-        device=path.stem,
-        batch="not stated",
-        how=f"accuracy as measured, latency from your own file{told}",
-        sha256={path.name: sha256_of(path)},
-    )
+    """What `latency_of` returns, from the user's own CSV, in any order and perhaps incomplete."""
+    with as_user_error(path, OWN_KIND, OWN_ADVICE):
+        check_file(path, MAX_OWN)
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            latency_ms, told = completed(read_own(csv.reader(file)))
+    how = f"accuracy as measured, latency from your own file{told}"
+    facts = dict(source=f"your own {path.name}", device=path.stem, batch="not stated")
+    return latency_ms, facts | dict(how=how, sha256={path.name: sha256_of(path)})
+
+
+def read_own(lines):
+    """{row: ms, or NaN if the cell failed} from a csv.reader; or ValueError."""
+    header = next(lines, [])
+    if len(header) != 2 or "~" in header[0]:
+        raise ValueError("line 1 is not a header of two columns")
+    check_unit(header[1])
+    latency_ms = {}
+    for line in filter(None, lines):
+        try:
+            if len(line) != 2:
+                raise ValueError(f"it has {len(line)} columns, not 2")
+            row = row_of(line[0])
+            if row in latency_ms:
+                raise ValueError(f"{line[0]} is there twice")
+            latency_ms[row] = own_ms(row, line[1])
+        except ValueError as error:
+            raise ValueError(f"line {lines.line_num}: {error}") from None
+    return latency_ms
 
 
 def check_unit(header):
     """ValueError if the header of a column, say latency_us, names another unit than ms."""
     apart = re.sub("([a-z])([A-Z])", r"\1 \2", header)  # latencyUs
     words = set(re.findall("[a-zµμ]+", apart.lower()))
-    if "/" in header and "ms" not in words:
+    if "/" in header:
         words.add("per")
     for units, advice in UNITS.items():
         if words & set(units.split()) and not words & MILLISECONDS:
-            raise ValueError(f"its column {header!r:.40} is not in ms: {advice}, and call it ms")
+            raise ValueError(f"{header!r:.40} is not in ms: {advice}, and call it ms")
 
 
-def own_line(line):
-    """(row, ms) of one line of the user's own CSV, with NaN if the cell failed; or ValueError."""
-    if len(line) != 2:
-        raise ValueError(f"it has {len(line)} columns, not 2")
-    text, value = line
-    row = row_of(text)
-    if value.strip().lower() in FAILED:
-        return row, math.nan
-    try:
-        ms = float(value)
-    except ValueError:
-        raise ValueError(f"{value!r:.40} is not a number of ms") from None
+def own_ms(row, text):
+    """The ms that a text of the user's own CSV says, NaN if the cell failed; or ValueError."""
+    ms = math.nan if text.strip().lower() in FAILED else float(text)
     if ms == 0 and not nas_benchmark.CONNECTED[row]:
-        return row, nas_benchmark.MIN_MS  # it computes nothing
-    if ms in (-1, 0) or not math.isfinite(ms):
-        return row, math.nan
-    if ms < 0:
-        raise ValueError(f"{value} ms is not positive")
-    return row, ms
+        return nas_benchmark.MIN_MS  # it computes nothing
+    if ms < 0 and ms not in (-1, -math.inf):
+        raise ValueError(f"{text} ms is not positive")
+    return ms if 0 < ms < math.inf else math.nan
 
 
 def completed(ms):
-    """Latency (15625,) of all cells from {row: ms, or NaN}, and what was added, as text.
+    """Latency (15625,) from {row: ms, or NaN}, and what was added to it, as text.
 
-    A cell without latency takes the mean of those of the same network; ValueError if none has."""
-    latency_ms = np.array([ms.get(row, np.nan) for row in range(N_CELLS)])
-    missing = np.isnan(latency_ms)
-    if not missing.any():
+    A cell without one takes the mean of those of the same network; ValueError if none has."""
+    latency_ms = np.array([ms.get(row, math.nan) for row in range(N_CELLS)])
+    missing = np.flatnonzero(np.isnan(latency_ms))
+    if not len(missing):
         return latency_ms, ""
     networks = [nas_benchmark.network_of(cell) for cell in nas_benchmark.CELLS.tolist()]
     measured = {}
-    for row in np.flatnonzero(~missing):
+    for row in np.flatnonzero(np.isfinite(latency_ms)):
         measured.setdefault(networks[row], []).append(latency_ms[row])
-    without = [row for row in np.flatnonzero(missing) if networks[row] not in measured]
-    failed = int(np.isnan(list(ms.values())).sum())
-    count = f"{failed:,} cells failed, {N_CELLS - len(ms):,} are not there"
-    if without:
+    same = [measured.get(networks[row], math.nan) for row in missing]
+    latency_ms[missing] = list(map(np.mean, same))
+    absent = N_CELLS - len(ms)
+    told = f"{len(missing) - absent:,} cells failed, {absent:,} are not there"
+    without = np.flatnonzero(np.isnan(latency_ms))
+    if len(without):
+        told += f", and {len(without):,} of these are like no cell that you measured"
         cell = nas_benchmark.cell_to_string(nas_benchmark.CELLS[without[0]])
-        rest = f"{count}, and {len(without):,} of these are like no cell that you measured"
-        way_on = "measure them, or give what cannot run twice your slowest latency"
-        raise ValueError(f"{rest}, for example {cell}: {way_on}")
-    for row in np.flatnonzero(missing):
-        latency_ms[row] = np.mean(measured[networks[row]])
-    return latency_ms, f"; {count}: they have that of the same network in another cell"
+        advice = "measure them, or give what cannot run twice your slowest latency"
+        raise ValueError(f"{told}, for example {cell}: {advice}")
+    return latency_ms, f"; {told}: they have that of the same network in another cell"
 
 
 # --- The surrogate ----------------------------------------------------------------------------
@@ -345,8 +296,7 @@ def build_surrogate(folder):
         split="test (fitted)",
         epochs="200 (fitted)",
         trials="mean of all (fitted)",
-        device="GTX 1080 Ti (modelled)",
-        batch="256 (modelled)",
+        **GTX,
         how="accuracy by effects of up to four edges; latency by a base and a cost per operation",
         built="2026-11-25",  # fixed, as the file is rebuilt to the byte
         fit=f"connected cells: R2 {errors['r2']:.4f}, mean error {points:.2f} points; "
@@ -356,38 +306,33 @@ def build_surrogate(folder):
     return Benchmark(accuracy, latency_ms, facts)
 
 
-# --- The official NATS-Bench folder -----------------------------------------------------------
+# --- The official files -----------------------------------------------------------------------
+
+# The opcodes that refer to what is ALLOWED, and call it.
+CALLS = " GLOBAL STACK_GLOBAL REDUCE BUILD LONG_BINGET SHORT_BINBYTES"
+CALLS += " EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3"
+FORMATS = {"f8": "<d", "f4": "<f", "i8": "<q"}  # NumPy's name of a type -> struct's
 
 
 class Dtype:
-    """Stands for NumPy's dtype in a cell's file, for a damaged state of that ends the process."""
+    """Stands for NumPy's dtype, for a damaged state of that ends the process."""
 
     def __init__(self, name, *_):
-        self.name = name
+        self.format = FORMATS[name]
 
     def __setstate__(self, state):
         """Ignore it: the byte order is always "<"."""
 
-
-# The opcodes that refer to what is ALLOWED, and call it.
-CALLS = """
-    GLOBAL STACK_GLOBAL REDUCE BUILD LONG_BINGET
-    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 SHORT_BINBYTES
-"""
-FORMATS = {"f8": "<d", "f4": "<f", "i8": "<q"}  # NumPy's name of a type -> struct's
-
-
-def numpy_scalar(dtype, raw):
-    """One number, as NumPy pickles it: its type and its bytes."""
-    (number,) = struct.unpack(FORMATS[dtype.name], raw)
-    return number
+    def scalar(self, raw):
+        """One number, from its bytes."""
+        return struct.unpack(self.format, raw)[0]
 
 
 ALLOWED = {  # all that a cell's file may refer to
-    ("collections", "OrderedDict"): dict,
-    ("numpy", "dtype"): Dtype,
-    ("numpy.core.multiarray", "scalar"): numpy_scalar,  # NumPy 1
-    ("numpy._core.multiarray", "scalar"): numpy_scalar,  # NumPy 2
+    "collections.OrderedDict": dict,
+    "numpy.dtype": Dtype,
+    "numpy.core.multiarray.scalar": Dtype.scalar,  # NumPy 1
+    "numpy._core.multiarray.scalar": Dtype.scalar,  # NumPy 2
 }
 
 
@@ -395,27 +340,20 @@ class CellUnpickler(pickle.Unpickler):
     """Refuses a pickle that refers to anything but ALLOWED."""
 
     def find_class(self, module, name):
-        if (module, name) not in ALLOWED:
+        if f"{module}.{name}" not in ALLOWED:
             raise ValueError(f"it refers to {module}.{name}, and may contain plain data only")
-        return ALLOWED[module, name]
+        return ALLOWED[f"{module}.{name}"]
 
 
 def read_natsbench_cell(path, dataset="cifar100"):
-    """(accuracy in 0..1, latency in ms) in NATS-Bench's file of one cell; raises UserError."""
-    _, accuracy, latency_ms = row_and_numbers(path, dataset)
-    return accuracy, latency_ms
-
-
-def row_and_numbers(path, dataset):
-    """(row, accuracy in 0..1, latency in ms) in NATS-Bench's file of one cell."""
+    """(row, accuracy in 0..1, latency in ms) in NATS-Bench's file of one cell; or UserError."""
     last = "ori-test@199" if dataset == "cifar10" else "x-test@199"
-    with (
-        as_user_error(path, "cell of NATS-Bench", "unpack the folder again"),
-        bz2.open(check_file(path, MAX_BYTES, b"BZh")) as file,
-    ):
-        by_epochs = load_plain(file, PLAIN + CALLS, CellUnpickler)
+    with as_user_error(path, "cell of NATS-Bench", "unpack the folder again"):
+        check_file(path, MAX_BYTES, b"BZh")
+        with bz2.open(path) as file:
+            by_epochs = load_plain(file, nas_benchmark.PLAIN + CALLS, CellUnpickler)
         if "90" in by_epochs:
-            raise UserError(f"{path} is of the size space (sss); this needs NATS-tss-v1_0-...")
+            raise UserError(f"{path} is of the size space (sss); this needs NATS-tss-...")
         info = by_epochs["200"]
         seeds = info["dataset_seed"][dataset]
         trials = [info["all_results"][dataset, seed] for seed in seeds]
@@ -428,75 +366,59 @@ def build_natsbench(folder, dataset):
     """The Benchmark in NATS-Bench's folder, read in parallel; UserError names a bad cell."""
     paths = [folder / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
     if folder.is_file():
-        raise UserError(f"{folder} is a file; give the unpacked folder, NATS-tss-v1_0-...-simple")
+        raise UserError(f"{folder} is a file; give the unpacked folder NATS-tss-...-simple")
     for inner in folder.glob(f"*/{paths[0].name}"):
         raise UserError(f"{folder} holds the folder {inner.parent.name}: give that one")
-    read = partial(row_and_numbers, dataset=dataset)
-    with multiprocessing.Pool(initializer=leave_signals_to_the_parent) as pool:
-        done = zip(pool.imap(read, paths, chunksize=16), tracked(paths), strict=True)
-        cells = [cell for cell, _ in done]
+    read = partial(read_natsbench_cell, dataset=dataset)
+    with multiprocessing.Pool(None, command_line.leave_signals_to_the_parent) as pool:
+        found = pool.imap(read, paths, chunksize=16)
+        cells = [next(found) for _ in command_line.tracked(paths)]
     return official(cells, "NATS-Bench", folder, dataset)
 
 
 def official(cells, library, path, dataset, **more):
     """The Benchmark of a list of (row, accuracy, latency in ms), in any order."""
-    facts = provenance(
-        name=f"{library} {dataset}",
-        source=f"official {library}: {path.name}",
-        dataset=dataset,
-        device="GTX 1080 Ti",
-        batch=256,
-        how="both as the benchmark reports them",
-        **more,
-    )
+    facts = dict(name=f"{library} {dataset}", source=f"official {library}: {path.name}")
+    facts |= dict(dataset=dataset, device="GTX 1080 Ti", batch=256)
+    facts |= dict(how="both as the benchmark reports them") | more
     rows, accuracy, latency_ms = zip(*cells, strict=True)
     with as_user_error(path, "whole benchmark", "fetch it again"):
-        return Benchmark(by_row(rows, accuracy), by_row(rows, latency_ms), facts)
+        columns = by_row(rows, accuracy), by_row(rows, latency_ms)
+        return Benchmark(*columns, provenance(**facts))
 
 
-# --- The official NAS-Bench-201 file ----------------------------------------------------------
-
-# 28 GB for the 4.7 GB of v1_1, says github.com/D-X-Y/AutoDL-Projects/issues/78
-MEMORY_PER_SIZE = 6
-
-
-def memory_gb():
-    """The memory of this machine in GB; infinite where the system does not tell, as Windows."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    except (AttributeError, OSError, ValueError):
-        return float("inf")
+MEMORY_PER_SIZE = 6  # 28 GB for 4.7 GB, says github.com/D-X-Y/AutoDL-Projects/issues/78
 
 
 def build_nasbench201(path, dataset, force=False, trust=False):
     """The Benchmark in an official .pth file, by the API; its code runs only if you `trust` it."""
     needed = MEMORY_PER_SIZE * path.stat().st_size / 1e9
-    present = memory_gb()
-    print(f"loading {path} takes about {needed:.1f} of {present:.1f} GB of memory", flush=True)
+    try:
+        present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    except (AttributeError, OSError, ValueError):  # Windows does not tell
+        present = math.inf
+    print(f"{path} takes about {needed:.1f} of {present:.1f} GB of memory", flush=True)
     if present < needed and not force:
-        raise UserError("too little memory; --force tries, and the natsbench source needs 0.5 GB")
+        raise UserError("too little memory; --force tries, and natsbench needs 0.5 GB")
     try:
         import torch
         from nas_201_api import NASBench201API
     except ImportError as error:
         raise UserError(f"{error.name} is missing: pip install torch nas-bench-201") from None
-    scalar = np.float64(0).__reduce__()[0]
-    allowed = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    allowed = [(np.float64(0).__reduce__()[0], name) for name in names]
     allowed += [np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8"))]
     cells = []
-    advice = "if you trust it to run code, add --trust"
-    with as_user_error(path, "NAS-Bench-201 for torch", advice):
+    with as_user_error(path, "NAS-Bench-201 for torch", "if you trust its code, add --trust"):
         with torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=not trust)
-        for index, arch in enumerate(tracked(content["meta_archs"])):
-            # One cell at a time: the API copies all that it is given.
-            infos = {0: content["arch2infos"].pop(index)}
+        for index, arch in enumerate(command_line.tracked(content["meta_archs"])):
+            infos = {0: content["arch2infos"].pop(index)}  # one cell: the API copies all
             one = dict(meta_archs=[arch], arch2infos=infos, evaluated_indexes=[0])
             api = NASBench201API(one, verbose=False)
             facts = api.get_more_info(0, dataset, hp="200", is_random=False)
             latency_ms = 1000 * float(api.get_latency(0, dataset, hp="200"))
-            accuracy = float(facts["test-accuracy"]) / 100
-            cells.append((row_of(arch), accuracy, latency_ms))
+            cells.append((row_of(arch), float(facts["test-accuracy"]) / 100, latency_ms))
     return official(cells, "NAS-Bench-201", path, dataset, sha256=sha256_of(path))
 
 
@@ -505,94 +427,73 @@ def build_nasbench201(path, dataset, force=False, trust=False):
 
 def parse(argv):
     """The options as a namespace, or UserError."""
-    parser = Parser(description="Make a benchmark file for run_experiment.py --benchmark.")
+    parser = command_line.Parser(description="Make a file for run_experiment.py --benchmark.")
     sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
-    tables = sources.add_parser("tables", help="measured accuracy, and a latency of your choice")
+    tables = sources.add_parser("tables", help="measured accuracy, any latency")
     natsbench = sources.add_parser("natsbench", help="the official folder")
     nasbench201 = sources.add_parser("nasbench201", help="the official file")
     ships = sources.add_parser("surrogate", help="the file that ships in data/")
-
     where = "take the public tables from here, not from the network"
     for source in (tables, ships):
         source.add_argument("--from", dest="folder", type=Path, metavar="DIR", help=where)
     for source in (tables, natsbench, nasbench201):
         source.add_argument("--dataset", default="cifar100", choices=DATASETS)
     latency = tables.add_mutually_exclusive_group(required=True)
-    whose = "whose latency, for example pixel3, or modelled"
-    latency.add_argument("--device", help=whose)
+    latency.add_argument("--device", help="whose latency, say pixel3, or modelled")
     latency.add_argument("--latency", type=Path, metavar="CSV", help="your own latency")
     latency.add_argument("--list", action="store_true", help="show the devices")
     natsbench.add_argument("path", type=Path, metavar="DIR", help="the unpacked folder")
     nasbench201.add_argument("path", type=Path, metavar="FILE", help="the .pth file")
-    nasbench201.add_argument(
-        "--force", action="store_true", help="load even if memory seems insufficient"
-    )
-    nasbench201.add_argument(
-        "--trust",
-        action="store_true",
-        help="allow the pickle to run code: only for files you trust",
-    )
+    force = "load even if memory seems insufficient"
+    nasbench201.add_argument("--force", action="store_true", help=force)
+    trust = "allow the pickle to run code: only for files you trust"
+    nasbench201.add_argument("--trust", action="store_true", help=trust)
     for source in (tables, natsbench, nasbench201, ships):
         source.add_argument("--out", type=Path, metavar="PATH", help="output file")
+    parser.set_defaults(list=False, latency=None)
     return parser.parse_args(argv)
-
-
-def built(args):
-    """The Benchmark that is asked for."""
-    if args.source == "tables":
-        return build_tables(args.folder, args.latency or args.device, args.dataset)
-    if args.source == "natsbench":
-        return build_natsbench(args.path, args.dataset)
-    if args.source == "nasbench201":
-        return build_nasbench201(args.path, args.dataset, args.force, args.trust)
-    return build_surrogate(args.folder)
-
-
-def file_of(args):
-    """What the file is called in data/, unless --out says otherwise."""
-    if args.source == "surrogate":
-        return nas_benchmark.SURROGATE.name
-    if args.source != "tables":
-        return f"nasbench201_{args.dataset}.pkl"
-    device = f"own_{args.latency.stem[:100]}" if args.latency else args.device
-    return f"{args.dataset}_{device}.pkl"
 
 
 def build(argv):
     """Build the benchmark file that `argv` asks for, and say what it is."""
     args = parse(argv)
-    if args.source == "tables" and args.list:
+    if args.list:
         return list_devices(args.folder)
-    out = args.out or DATA / file_of(args)
-    if out.is_dir():
-        raise UserError(f"--out {out} is a folder: name the file to write")
-    benchmark = built(args)
-    if args.source == "tables" and args.latency and not args.out and out.exists():
-        check_same_file(benchmark, out)
+    if args.out and args.out.is_dir():
+        raise UserError(f"--out {args.out} is a folder: name the file to write")
+    if args.source == "tables":
+        benchmark = build_tables(args.folder, args.latency or args.device, args.dataset)
+        device = f"own_{args.latency.stem[:100]}" if args.latency else args.device
+        name = f"{args.dataset}_{device}.pkl"
+    elif args.source == "surrogate":
+        benchmark = build_surrogate(args.folder)
+        name = nas_benchmark.SURROGATE.name
+    elif args.source == "nasbench201":
+        benchmark = build_nasbench201(args.path, args.dataset, args.force, args.trust)
+        name = f"nasbench201_{args.dataset}.pkl"
+    else:
+        benchmark = build_natsbench(args.path, args.dataset)
+        name = f"nasbench201_{args.dataset}.pkl"
+    out = args.out or DATA / name
+    if args.latency and not args.out and out.exists():
+        old = nas_benchmark.load(out)  # perhaps made from another file of that name
+        if old.provenance.get("sha256") != benchmark.provenance["sha256"]:
+            raise UserError(f"{out} was made from another file; to replace it, add --out {out}")
     nas_benchmark.save(benchmark, out)
-    print(benchmark)
-    print(f"  written  {out}")
-    print(f"  next     {next_command(benchmark, out)}")
-
-
-def check_same_file(benchmark, out):
-    """UserError if there is a benchmark of one's own at `out`, made from another file."""
-    if nas_benchmark.load(out).provenance.get("sha256") != benchmark.provenance["sha256"]:
-        raise UserError(f"{out} was made from another file; to replace it, add --out {out}")
+    print(f"{benchmark}\n  written  {out}\n  next     {next_command(benchmark, out)}")
 
 
 def next_command(benchmark, out):
     """The experiment on a new file, with another T where T = 17 ms forbids too little, or much."""
-    command = f"python run_experiment.py --benchmark {out}"
-    if " " in str(out):
-        command = f'python run_experiment.py --benchmark "{out}"'
+    quoted = f'"{out}"' if " " in str(out) else out
     share = np.mean(benchmark.latency_ms <= T_MS)
-    return command if 0.1 <= share <= 0.9 else f"{command} --target-quantile 0.75"
+    target = "" if 0.1 <= share <= 0.9 else " --target-quantile 0.75"
+    return f"python run_experiment.py --benchmark {quoted}{target}"
 
 
 def main(argv=None):
     """Build one benchmark file; returns the exit code."""
-    return run(build, argv)
+    return command_line.run(build, argv)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,10 @@ The surrogate stands in for the official table, which may not be copied here. It
     effects   what each feature adds to log(1 - ACC)                             (5385,)
     numbers   base, cost of none, of 1x1, of 3x3, of pooling              ms     (5,)
 
-Why four edges: a search lives among the best 1 % of the cells. With pairs of edges the model's best
-cells are not the benchmark's, and searches on it come to other conclusions; with triples those do
-that go on until they draw a few networks only. data/README.md has the comparison. How wrong it is:
-its mean error is about the difference between two cells that are the same network. Left out: the
-noise of training: a cell has one accuracy and one latency. Pure: reads and writes nothing."""
+Why four edges: searches sample the best 1 % of the cells, where models of fewer edges are wrong
+(data/README.md). The mean error is about the difference between two cells that are the same
+network. Left out: the noise of training: a cell has one accuracy and one latency. Pure: reads and
+writes nothing."""
 
 import itertools
 
@@ -57,9 +56,7 @@ def live_edges(cells):
     present = np.asarray(cells) != NONE
     live = np.zeros_like(present)
     for path in PATHS:
-        whole = present[..., path].all(axis=-1)  # (...)
-        for edge in path:
-            live[..., edge] |= whole
+        live[..., path] |= present[..., path].all(axis=-1, keepdims=True)  # (..., 1)
     return live
 
 
@@ -86,17 +83,11 @@ def features(cells, edges_at_once=EDGES_AT_ONCE):
     In float32: sums of 0 and 1 are exact, and it is twice as fast."""
     ops = [op for op in range(len(OPERATIONS)) if op != NONE]
     choices = np.where(live_edges(cells), cells, NONE)  # a dead edge is as good as none
-    carries = {
-        (edge, op): choices[:, edge] == op  # (n,)
-        for edge in range(choices.shape[1])
-        for op in ops
-    }
     columns = [np.ones(len(cells), bool)]
     for size in range(1, edges_at_once + 1):
         for edges in itertools.combinations(range(choices.shape[1]), size):
             for chosen in itertools.product(ops, repeat=size):
-                ones = [carries[edge, op] for edge, op in zip(edges, chosen, strict=True)]
-                columns.append(np.logical_and.reduce(ones))
+                columns.append((choices[:, edges] == chosen).all(axis=1))
     return np.array(columns).T.astype(np.float32)
 
 
@@ -107,22 +98,11 @@ def ridge_regression(XtX, Xty):
 
 # --- Latency ----------------------------------------------------------------------------------
 
-# Facts about the official CIFAR-100 latency (GTX 1080 Ti, batch 256, in ms). Its quantiles over all
-# cells were published with the code of slds-lmu/qdo_nas (niches.R). They cannot tell which
-# operation is slow: all five occur equally often, so swapping their costs changes no quantile.
-# That rests on four cells, whose latencies are in NATS-Bench's files.
-QUANTILES_MS = {
-    0.01: 8.561,
-    0.02: 8.934,
-    0.05: 10.308,
-    0.10: 11.435,
-    0.20: 12.502,
-    0.30: 13.637,
-    0.40: 14.299,
-    0.50: 15.000,
-    0.70: 16.606,
-    1.00: 26.141,
-}
+# Facts about the official CIFAR-100 latency (GTX 1080 Ti, batch 256). Its quantiles over all cells
+# were published with the code of slds-lmu/qdo_nas (niches.R). They cannot tell which operation is
+# slow: all five occur equally often. That rests on four cells, which are in NATS-Bench's files.
+QUANTILES_MS = {0.01: 8.561, 0.02: 8.934, 0.05: 10.308, 0.10: 11.435, 0.20: 12.502}
+QUANTILES_MS |= {0.30: 13.637, 0.40: 14.299, 0.50: 15.000, 0.70: 16.606, 1.00: 26.141}
 KNOWN_MS = {
     (4, 2, 1, 2, 1, 1): 13.183,  # NAS-Bench-201's cell 0
     (3, 3, 4, 0, 3, 4): 16.139,  # 11
@@ -177,13 +157,12 @@ def latencies(numbers):
 def latency_errors(latency_ms):
     """How far latencies (15625,) are off: (10,) at the quantiles, (4,) at the cells, in ms."""
     quantiles_ms = np.quantile(latency_ms, list(QUANTILES_MS))
-    known_ms = latency_ms[KNOWN_ROWS]
-    return (quantiles_ms - list(QUANTILES_MS.values()), known_ms - list(KNOWN_MS.values()))
+    quantiles_off = quantiles_ms - list(QUANTILES_MS.values())
+    return quantiles_off, latency_ms[KNOWN_ROWS] - list(KNOWN_MS.values())
 
 
 def scaled_latency(measured_ms):
     """A second model (15625,): a line through the four known cells, by least squares, from the
     latency (15625,) that some other device was measured to have."""
-    known_ms = list(KNOWN_MS.values())
-    slope, intercept = np.polyfit(measured_ms[KNOWN_ROWS], known_ms, deg=1)
+    slope, intercept = np.polyfit(measured_ms[KNOWN_ROWS], list(KNOWN_MS.values()), deg=1)
     return np.round(slope * measured_ms + intercept, DECIMALS)
