@@ -36,6 +36,7 @@ import itertools
 import json
 import math
 import multiprocessing
+import operator
 import os
 import pickle
 import pickletools
@@ -81,6 +82,7 @@ SURROGATE = nas_benchmark.load(nas_benchmark.SURROGATE)
 COLUMNS = (SURROGATE.accuracy, SURROGATE.latency_ms)
 LIGHT = nas_search.HYPERPARAMETERS | dict(hidden=8)  # where it does not matter what is learnt
 ACCURACIES = st.floats(0.01, 1.0)
+POSIX = pytest.mark.skipif(os.name != "posix", reason="pipes, links, signals: not on Windows")
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 # A shell that runs the tests in the background, and nohup, let signals be ignored.
@@ -1457,24 +1459,24 @@ def test_exact_policy_and_a_network_exactly_at_the_target():
     assert found == pytest.approx(np.transpose(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("death", ["killed", "at its start", "half a message"])
-def test_a_worker_dies(death, tmp_path, monkeypatch, capfd):
+def half_a_message(link, links):
+    """A worker that dies while it sends. On Windows, a message is sent whole or not at all."""
+    link.send("ready")
+    link.recv()
+    os.write(link.fileno(), (256).to_bytes(4, "big") + b"half")
+
+
+DEATHS = [  # by what is pickled, which reaches spawned workers as well
+    ("Problem.__reduce__", lambda problem: (os._exit, (9,))),  # as it fetches its task
+    ("worker_main", operator.is_),  # at its start
+    pytest.param("worker_main", half_a_message, marks=POSIX),
+]
+
+
+@pytest.mark.parametrize(("name", "other"), DEATHS, ids=["killed", "at its start", "half"])
+def test_a_worker_dies(name, other, tmp_path, monkeypatch, capfd):
     """Catches a run that waits for ever, or goes on without the results of a dead worker."""
-
-    def windows(*task):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def worker_main(link, links):
-        if death == "at its start":
-            return
-        link.send("ready")
-        link.recv()
-        os.write(link.fileno(), (256).to_bytes(4, "big") + b"half")
-
-    if death == "killed":
-        monkeypatch.setattr(nas_search, "windows", windows)
-    else:
-        monkeypatch.setattr(nas_search, "worker_main", worker_main)
+    monkeypatch.setattr(f"nas_search.{name}", other)
     arguments = [*SMALL, "--workers", "1", "--out", tmp_path / "out"]
     refused(capfd, run_experiment.main, arguments, "a worker process died")
     assert os.listdir(tmp_path / "out") == []
@@ -2209,8 +2211,6 @@ def test_pictures_again(results, tmp_path, capfd):
 
 # --- VII. Failures: full disk, Ctrl-C, kill -9, a reader that leaves --------------------------
 
-POSIX = pytest.mark.skipif(os.name != "posix", reason="pipes, links, signals: not on Windows")
-
 
 @pytest.fixture
 def room(tmp_path, monkeypatch):
@@ -2403,7 +2403,7 @@ def test_two_runs_in_one_folder_with_an_odd_name(tmp_path):
     leaving.stdout.close()  # a reader that leaves
     staying = start(*options, cwd=folder, env=environment)
     with leaving, staying:  # closes their pipes
-        assert leaving.stderr.read() + staying.stderr.read() == ""
+        assert staying.communicate()[1] + leaving.stderr.read() == ""
     assert (leaving.returncode, staying.returncode) == (0, 0)
     for name in ("left", "새 결과"):  # a reader that leaves costs no results
         assert sorted(os.listdir(folder / name)) == FILES
