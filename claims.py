@@ -339,9 +339,8 @@ def key(result):
 
 
 def found_after(accuracy, latency_ms, target_ms, best):
-    """After how many samples each search has found a cell under T of accuracy `best`: (seeds,).
-
-    Infinite for a search that never does."""
+    """After how many samples each search has found a cell under T of accuracy `best`: (seeds,),
+    infinite for a search that never does."""
     found = (latency_ms <= target_ms) & (accuracy == best)  # (seeds, samples)
     return np.where(found.any(axis=1), 1.0 + found.argmax(axis=1), np.inf)
 

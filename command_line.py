@@ -53,7 +53,6 @@ def run(command, argv):
     sys.stdout = WhileRead(printed)
     try:
         command(argv)
-        sys.stdout.flush()
         return 0
     except UserError as error:
         code, message = 2, str(error)
@@ -81,14 +80,9 @@ class WhileRead:
         return getattr(self.stream, name)
 
     def write(self, text):
-        self.unless_left(self.stream.write, text)
-
-    def flush(self):
-        self.unless_left(self.stream.flush)
-
-    def unless_left(self, function, *arguments):
         try:
-            function(*arguments)
+            self.stream.write(text)
+            self.stream.flush()
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.EINVAL):  # EINVAL: on Windows
                 raise

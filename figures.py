@@ -127,9 +127,7 @@ CURVE_MS = np.linspace(1, 30, 500)  # latencies of a curve, at T = 17 ms
 
 
 def along(reward, accuracy, ms, target_ms):
-    """R (n,) along a curve; NaN (not plotted) if a reward of one's own fails off the cells.
-
-    Problem has found it good for the cells."""
+    """R (n,) along a curve; NaN (not plotted) if a reward of one's own fails off the cells."""
     try:
         return reward_table("", reward, accuracy, ms, target_ms)
     except UserError:
@@ -211,10 +209,8 @@ BANDS = {"fig6_50_60": 50, "fig6_60_70": 60}  # claim -> the lower edge of its b
 
 
 def fig6(path, runs, results):
-    """Fig. 6: samples per run, by latency and accuracy; all panels share one scale.
-
-    A bin holds latencies of one floor(ms): 16 means 16.00 to 16.99. The boxes are the paper's
-    counts, at or under T."""
+    """Fig. 6: samples per run, by latency and accuracy; all panels share one scale. A bin holds
+    latencies of one floor(ms): 16 means 16.00 to 16.99. The boxes are the paper's counts."""
     problem = runs.problem
     colours = palette(problem.reward_tables)
     counts, ms_edges, percent_edges = count_networks(runs)

@@ -215,7 +215,6 @@ def can_be_shown(value):
 
 def load(path=None):
     """The benchmark in a file, else the official one if you made it, else the surrogate.
-
     Raises UserError, which says what is wrong."""
     if path is None:
         path = OFFICIAL if OFFICIAL.exists() else SURROGATE

@@ -221,11 +221,10 @@ def table_1():
 
 # --- Printed: Table 1, and what the text says of the rewards ----------------------------------
 
-MARKS = {"yes": " ", "factor cut first": "*", "no": "!"}
-
 
 def table_1_report():
     """Table 1 as text: per pair and reward, both entries, printed and computed, and which wins."""
+    marks = {"yes": " ", "factor cut first": "*", "no": "!"}
     lines = [
         "  case  reward     first network            second network",
         "                   printed    formula       printed    formula      prefers",
@@ -239,7 +238,7 @@ def table_1_report():
             lines.append(line.rstrip())
         line = f"        {first['reward']:9}"
         for e in (first, second):
-            line += f"  {e['printed']:8}{MARKS[e['agrees']]}  {e['formula']:.7f}   "
+            line += f"  {e['printed']:8}{marks[e['agrees']]}  {e['formula']:.7f}   "
         gap = abs(second["formula"] - first["formula"])
         lines.append(f"{line} {first['prefers']}, by {gap:.4f}")
     agrees = [e["agrees"] for e in entries]

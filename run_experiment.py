@@ -90,9 +90,7 @@ def compared(runs):
 
 
 def draw(out, runs, results, animate):
-    """All figures; if asked for, the animation as well, of the seed that ends as most do.
-
-    The results are written already. Raises OSError if the pictures fail."""
+    """All figures, and the animation if asked for. Raises OSError if they fail."""
     import figures  # here, for --help should not wait for matplotlib
 
     try:
