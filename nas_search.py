@@ -252,7 +252,7 @@ def windows(problem, seeds, samples, hyperparameters):
         clock = [time.process_time()]
         rows = np.concatenate([search.search(own, size) for search, own in searches])
         clock.append(time.process_time())
-        p = np.concatenate([search.controller.probabilities() for search, _ in searches])
+        p = np.concatenate([s.controller.probabilities() for s, _ in searches])
         expected = expectations(problem, tables, p)  # (5, runs)
         clock.append(time.process_time())
         yield rows.reshape(*shape, size), expected.reshape(-1, *shape), np.diff(clock)
