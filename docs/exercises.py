@@ -168,7 +168,8 @@ def check_five_steps(answers):
         for t in reversed(range(S)):  # as BPTT goes
             place = f"right at t = {t + 1}, not at t = {t}" if t < S - 1 else f"t = {t}"
             found = answers(name, *arguments[name](t))
-            compare(name, found, right[name][t], ([f"{place}, {label}" for label in labels],))
+            at_t = [f"{place}, {label}" for label in labels]
+            compare(name, found, right[name][t], (at_t,))
         yield name
 
     found = answers("dW", a, h, dz)
@@ -217,10 +218,11 @@ def check_silent_bug(answers):
     found = answers("backward", A, w, **tensors, **weights)
     yield from compare_weights(found, expected, len(weights["Wh"]))
     x = np.array([0.3, -1.0, 2.0])
-    found = answers("central_difference", lambda x: float(np.sin(x) @ [1, 2, 3]), x, 1e-3)
+    name = "central_difference"
+    found = answers(name, lambda x: float(np.sin(x) @ [1, 2, 3]), x, 1e-3)
     labels = [f"x[{k}]" for k in range(3)]
-    compare("central_difference", found, np.cos(x) * [1, 2, 3], (labels,), tolerance=1e-5)
-    yield "central_difference"
+    compare(name, found, np.cos(x) * [1, 2, 3], (labels,), tolerance=1e-5)
+    yield name
 
 
 def show_silent_bug(answers):
@@ -261,7 +263,8 @@ def check_my_reward(answers):
 def show_my_reward(answers):
     """Where searches with the reader's reward end, with the paper's two, and with ours."""
     mine = functools.partial(answers, "my_reward")
-    show_ends(Problem(surrogate(), COMPARED | dict(mine=mine, ours=step_and_slope), T_MS))
+    rewards = COMPARED | dict(mine=mine, ours=step_and_slope)
+    show_ends(Problem(surrogate(), rewards, T_MS))
     print("  ours: accuracy - 0.03 (LAT > T) - 0.01 max(LAT - T, 0). Can you beat it?")
 
 
@@ -533,7 +536,8 @@ def check_coupled_gates(answers):
 
     expected = central_differences(loss, {"z": z})["dz"]
     labels = [f"gate {gate}, {unit}" for gate in "fgo" for unit in units(H)]
-    compare("dz", answers("dz_coupled", dh, dc, f, g, o, c, c_before), expected, (labels,), 1e-5)
+    found = answers("dz_coupled", dh, dc, f, g, o, c, c_before)
+    compare("dz", found, expected, (labels,), 1e-5)
     yield "dz_coupled"
 
 

@@ -83,22 +83,20 @@ def test_sliders_move_the_optima(T, w, y, explorer):
     slide(explorer.w, w)
     slide(explorer.y, y)
     assert explorer.T.val == T
-    w, y = (slider.val for slider in (explorer.w, explorer.y))
+    w, y = explorer.w.val, explorer.y.val
+
+    def proposed(accuracy, ms):
+        return (1 - y) * accuracy + y * np.log(np.maximum(1.5 * T - ms, 1)) / np.log(T)
+
     accuracy, ms = COLUMNS
-    left = np.maximum(1.5 * T - ms, 1)
-    pays = (accuracy * (ms / T) ** w, (1 - y) * accuracy + y * np.log(left) / np.log(T))
-    for axes, table in zip(explorer.panels, pays, strict=True):
-        best = table.argmax()
-        at, star, _ = shown(axes)
+    rewards = (lambda accuracy, ms: accuracy * (ms / T) ** w, proposed)
+    for axes, reward in zip(explorer.panels, rewards, strict=True):
+        R = reward(accuracy, ms)
+        best = R.argmax()
+        at, star, (line_ms, percent) = shown(axes)
         assert at == T
         assert star == (ms[best], 100 * accuracy[best])
-    line_ms, percent = shown(explorer.panels[0])[2]
-    paid = percent / 100 * (line_ms / T) ** w
-    assert paid == pytest.approx(pays[0].max())
-    line_ms, percent = shown(explorer.panels[1])[2]
-    left = np.maximum(1.5 * T - line_ms, 1)
-    paid = (1 - y) * percent / 100 + y * np.log(left) / np.log(T)
-    assert paid == pytest.approx(pays[1].max())
+        assert reward(percent / 100, line_ms) == pytest.approx(R[best])
 
 
 def test_presets(explorer, tmp_path, monkeypatch):
