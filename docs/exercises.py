@@ -51,7 +51,9 @@ SAMPLES = nas_reward.SAMPLES
 FEW_SAMPLES = 600  # of a look at the plain controller, which is slow
 
 
+@functools.cache
 def surrogate():
+    """The benchmark that ships."""
     return nas_benchmark.load(nas_benchmark.SURROGATE)
 
 
@@ -307,7 +309,8 @@ def check_equal_strength(answers):
     settings = ((0.72, 17.0, 0.9, 0.1), (0.72, 4.0, 0.9, 0.1), (0.50, 17.0, 0.8, 0.2))
     for accuracy, target_ms, x, y in settings:
         name = f"equal_exponent({accuracy:g}, {target_ms:g}, {x:g}, {y:g})"
-        w = float(as_numbers(name, answers("equal_exponent", accuracy, target_ms, x, y)))
+        found = answers("equal_exponent", accuracy, target_ms, x, y)
+        w = float(as_numbers(name, found))
         point = (accuracy, target_ms, target_ms)  # LAT = T: dR/dACC of mnasnet is 1
         first = -float(nas_reward.mnasnet_slope(*point, alpha=w, beta=w))
         second = -float(nas_reward.proposed_slope(*point, y=y)) / x
