@@ -451,6 +451,25 @@ def test_a_page_names_what_exists(page):
     assert len(quoted) == (17 if page == "docs/lesson.md" else 0)
 
 
+LESSON = (HERE / "docs" / "lesson.md").read_text(encoding="utf-8")
+
+
+def test_the_plan_adds_up():
+    """Catches a plan that is not 90 minutes, or whose "must" slots take others than it says."""
+    slots = re.findall(r"^\| (\d+) \| (\*\*must\*\*|may) \|", LESSON, re.M)
+    must = sum(int(minutes) for minutes, kind in slots if kind != "may")
+    assert f"marked **must** take {must} minutes" in LESSON
+    assert must <= 75
+    assert sum(int(minutes) for minutes, _ in slots) == 90
+
+
+def test_code_of_the_lesson(capsys):
+    """Catches lines of the lesson that do not run, or show something else than ten cells."""
+    [code] = re.findall(r"```python\n(.*?)```", LESSON, re.S)
+    exec(code.replace("5000", "250"), {})
+    assert capsys.readouterr().out.count("latency_ms") == 10
+
+
 def test_citation():
     """Catches a citation of another title than README's, or without the paper."""
     text = (HERE / "CITATION.cff").read_text(encoding="utf-8")
