@@ -268,6 +268,19 @@ def test_a_check_names_what_is_wrong(number, right, slip, said, tmp_path):
     assert before == nas_search.HYPERPARAMETERS
 
 
+@pytest.mark.parametrize("junk", ["[]", "np.zeros(3)", "dict(mnasnet=1, dWx=None)"])
+def test_answers_of_another_kind(junk, tmp_path):
+    """Catches a crash of the checker on an answer of another type or shape."""
+    answers = (HERE / "docs" / "answers.py").read_text(encoding="utf-8")
+    sections = re.split(r"^# --- (\d+)\. ", answers, flags=re.M)[1:]
+    for number, section in zip(sections[::2], sections[1::2], strict=True):
+        for name in re.findall(r"^def (\w+)", section, re.M):
+            slip = f"\n\ndef {name}(*_, **named):\n    return {junk}\n"
+            right, line = verdict_on(int(number), solved() + slip, tmp_path)
+            assert not right
+            assert "\n" not in line
+
+
 def test_answers_that_are_no_program(tmp_path):
     """Catches a traceback for a reader whose file is no Python, or has lost a function."""
     _, line = verdict_on(1, "import math\n\ndef curve(:\n", tmp_path)
