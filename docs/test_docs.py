@@ -235,7 +235,8 @@ def test_answers_that_end_or_never_end(body, said, tmp_path, monkeypatch, capfd)
     """Catches an answer that hangs the checker, or ends it and is marked as right."""
     path = tmp_path / "her answers.txt"
     path.write_text(f"def exponent(gain, factor):\n    {body}\n", encoding="utf-8")
-    monkeypatch.setattr(exercises, "LIMIT_S", 2)
+    if "while" in body:
+        monkeypatch.setattr(exercises, "LIMIT_S", 2)
     with pytest.raises(SystemExit) as stopped:
         exercises.main(["2", "--answers", str(path)])
     assert stopped.value.code == 1
