@@ -21,10 +21,10 @@ from nas_reward import ALPHA, PAIR, SAMPLES, T_MS, WINDOW, Y, equal_strength, mn
 from nas_search import HYPERPARAMETERS, Problem, run_searches
 
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"
-PHONE_MISSING = f"No {PHONE.name} yet: python data/build_benchmark.py tables --device pixel3"
+MAKE_PHONE = "python data/build_benchmark.py tables --device pixel3"
 BOXES = ["best cell", "fixed point"]
 SEARCHES = 4  # per reward: one alone can mislead, and these take 3 s
-ENDS = f"Small dots: where {SEARCHES} searches of {SAMPLES:,} samples end; large dot: their mean"
+ENDS = f"Small dots: the ends of {SEARCHES} searches of {SAMPLES:,} samples; large dot: mean"
 PRESETS = {  # name: what one sees
     "paper": "At T, the curve of MnasNet's reward is flatter: its latency penalty is smaller",
     "equal penalty": "A larger -w: both rewards now have the same latency penalty at T",
@@ -43,16 +43,17 @@ class Explorer:
         self.figure = figure
         self.usual = benchmark
         self.benchmark = benchmark
-        self.ends = {}  # {reward: (ms, percent)}: where its searches ended, until something moves
+        self.ends = {}  # {reward: (ms, percent) of its searches}, until something moves
         self.panels = figure.subplots(1, 2)
         figure.subplots_adjust(left=0.07, right=0.97, top=0.86, bottom=0.36, wspace=0.1)
         colours = figures.palette(PAIR)
         weight = HYPERPARAMETERS["entropy_weight"]
-        self.T = self.add_slider(0.23, "T (ms)", T_MS / 1000, 40.0, T_MS, "black")
+        add = self.add_slider
+        self.T = add(0.23, "T (ms)", T_MS / 1000, 40.0, T_MS, "black")
         self.T.valstep = np.append(T_MS / 1000, np.arange(0.5, 40.5, 0.5))
-        self.w = self.add_slider(0.165, "w of mnasnet", -0.3, 0.0, ALPHA, colours["mnasnet"])
-        self.y = self.add_slider(0.10, "y of proposed", 0.0, 0.4, Y, colours["proposed"])
-        self.entropy = self.add_slider(0.035, "entropy weight", 0.001, 0.02, weight, "black")
+        self.w = add(0.165, "w of mnasnet", -0.3, 0.0, ALPHA, colours["mnasnet"])
+        self.y = add(0.10, "y of proposed", 0.0, 0.4, Y, colours["proposed"])
+        self.entropy = add(0.035, "entropy weight", 0.001, 0.02, weight, "black")
         place = figure.add_axes((0.56, 0.12, 0.13, 0.13), frameon=False)
         self.boxes = CheckButtons(place, BOXES)
         self.boxes.on_clicked(self.draw)
@@ -84,7 +85,7 @@ class Explorer:
             try:
                 self.benchmark = nas_benchmark.load(PHONE)
             except UserError:
-                sentence = PHONE_MISSING
+                sentence = f"No {PHONE.name} yet: {MAKE_PHONE}"
         elif name == "seconds by mistake":
             target_ms = T_MS / 1000
         for slider, value in ((self.T, target_ms), (self.w, w), (self.y, Y)):
@@ -170,7 +171,8 @@ class Explorer:
             axes.plot(*self.ends[name], "o", ms=9, **dots)
             said.append("searches end at {:.1f} ms, {:.1f}%".format(*mean))
         if said:
-            axes.set_title(f"{figures.title_of(name)}: " + "\n".join(said), color=colour)
+            title = f"{figures.title_of(name)}: " + "\n".join(said)
+            axes.set_title(title, color=colour)
 
 
 def equal_reward(reward, R, ms, target_ms):

@@ -83,22 +83,20 @@ def test_sliders_move_the_optima(T, w, y, explorer):
     slide(explorer.w, w)
     slide(explorer.y, y)
     assert explorer.T.val == T
-    w, y = (slider.val for slider in (explorer.w, explorer.y))
+    w, y = explorer.w.val, explorer.y.val
+
+    def proposed(accuracy, ms):
+        return (1 - y) * accuracy + y * np.log(np.maximum(1.5 * T - ms, 1)) / np.log(T)
+
     accuracy, ms = COLUMNS
-    left = np.maximum(1.5 * T - ms, 1)
-    pays = (accuracy * (ms / T) ** w, (1 - y) * accuracy + y * np.log(left) / np.log(T))
-    for axes, table in zip(explorer.panels, pays, strict=True):
-        best = table.argmax()
-        at, star, _ = shown(axes)
+    rewards = (lambda accuracy, ms: accuracy * (ms / T) ** w, proposed)
+    for axes, reward in zip(explorer.panels, rewards, strict=True):
+        R = reward(accuracy, ms)
+        best = R.argmax()
+        at, star, (line_ms, percent) = shown(axes)
         assert at == T
         assert star == (ms[best], 100 * accuracy[best])
-    line_ms, percent = shown(explorer.panels[0])[2]
-    paid = percent / 100 * (line_ms / T) ** w
-    assert paid == pytest.approx(pays[0].max())
-    line_ms, percent = shown(explorer.panels[1])[2]
-    left = np.maximum(1.5 * T - line_ms, 1)
-    paid = (1 - y) * percent / 100 + y * np.log(left) / np.log(T)
-    assert paid == pytest.approx(pays[1].max())
+        assert reward(percent / 100, line_ms) == pytest.approx(R[best])
 
 
 def test_presets(explorer, tmp_path, monkeypatch):
@@ -237,7 +235,8 @@ def test_answers_that_end_or_never_end(body, said, tmp_path, monkeypatch, capfd)
     """Catches an answer that hangs the checker, or ends it and is marked as right."""
     path = tmp_path / "her answers.txt"
     path.write_text(f"def exponent(gain, factor):\n    {body}\n", encoding="utf-8")
-    monkeypatch.setattr(exercises, "LIMIT_S", 2)
+    if "while" in body:
+        monkeypatch.setattr(exercises, "LIMIT_S", 2)
     with pytest.raises(SystemExit) as stopped:
         exercises.main(["2", "--answers", str(path)])
     assert stopped.value.code == 1
@@ -268,6 +267,19 @@ def test_a_check_names_what_is_wrong(number, right, slip, said, tmp_path):
     assert said in line
     assert "\n" not in line
     assert before == nas_search.HYPERPARAMETERS
+
+
+@pytest.mark.parametrize("junk", ["[]", "np.zeros(3)", "dict(mnasnet=1, dWx=None)"])
+def test_answers_of_another_kind(junk, tmp_path):
+    """Catches a crash of the checker on an answer of another type or shape."""
+    answers = (HERE / "docs" / "answers.py").read_text(encoding="utf-8")
+    sections = re.split(r"^# --- (\d+)\. ", answers, flags=re.M)[1:]
+    for number, section in zip(sections[::2], sections[1::2], strict=True):
+        for name in re.findall(r"^def (\w+)", section, re.M):
+            slip = f"\n\ndef {name}(*_, **named):\n    return {junk}\n"
+            right, line = verdict_on(int(number), solved() + slip, tmp_path)
+            assert not right
+            assert "\n" not in line
 
 
 def test_answers_that_are_no_program(tmp_path):
@@ -451,6 +463,25 @@ def test_a_page_names_what_exists(page):
     quoted = re.findall(r"\| `(.*)` \|$", table, re.M)
     assert set(quoted) <= set(lines)
     assert len(quoted) == (17 if page == "docs/lesson.md" else 0)
+
+
+LESSON = (HERE / "docs" / "lesson.md").read_text(encoding="utf-8")
+
+
+def test_the_plan_adds_up():
+    """Catches a plan that is not 90 minutes, or whose "must" slots take others than it says."""
+    slots = re.findall(r"^\| (\d+) \| (\*\*must\*\*|may) \|", LESSON, re.M)
+    must = sum(int(minutes) for minutes, kind in slots if kind != "may")
+    assert f"marked **must** take {must} minutes" in LESSON
+    assert must <= 75
+    assert sum(int(minutes) for minutes, _ in slots) == 90
+
+
+def test_code_of_the_lesson(capsys):
+    """Catches lines of the lesson that do not run, or show something else than ten cells."""
+    [code] = re.findall(r"```python\n(.*?)```", LESSON, re.S)
+    exec(code.replace("5000", "250"), {})
+    assert capsys.readouterr().out.count("latency_ms") == 10
 
 
 def test_citation():

@@ -13,12 +13,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
 
-from exercises import EXERCISES, proposed_entries
+from exercises import EXERCISES, proposed_entries, surrogate
 from pages import markdown, read_csv
 
 import claims
 import controller_plain as plain
-import nas_benchmark
 import nas_reward
 import nas_search
 from claims import LEVEL, MIN_RUNS  # noqa: F401
@@ -28,11 +27,6 @@ from nas_reward import ALPHA, PAIR, SAMPLES, T_MS, X, Y, equal_strength  # noqa:
 from run_experiment import SEEDS
 
 STUDY = Path(__file__).resolve().parents[1] / "study"
-
-
-@functools.cache
-def surrogate():
-    return nas_benchmark.load(nas_benchmark.SURROGATE)
 
 
 @functools.cache
@@ -130,7 +124,8 @@ def optima():
     names = ["the most accurate under T"] + [f"highest reward, {name}" for name in PAIR]
     for name, cell in zip(names, found.values(), strict=True):
         meets = "yes" if cell["meets_target"] else "no"
-        rows.append([name, f"{cell['accuracy']:.2%}", f"{cell['latency_ms']:.2f} ms", meets])
+        ms = f"{cell['latency_ms']:.2f} ms"
+        rows.append([name, f"{cell['accuracy']:.2%}", ms, meets])
     return markdown([f"best cell, {surrogate().name}", "ACC", "LAT", "under T"], rows)
 
 
@@ -146,7 +141,8 @@ TABLES = ("surrogate", "modelled")  # the same latency; fitted accuracies, and m
 def results_table(kind):
     """The paper and our runs, on both of TABLES and over the grid: signs, or values."""
     configurations = read_csv(STUDY / "hyperparameters.csv")
-    lines = {(line["table"], line["claim"]): line for line in read_csv(STUDY / "verdicts.csv")}
+    verdicts = read_csv(STUDY / "verdicts.csv")
+    lines = {(line["table"], line["claim"]): line for line in verdicts}
     rows = []
     for (table, claim), line in lines.items():
         if table == TABLES[0] and line["kind"] == kind and line["verdict"] != "no claim":
@@ -156,7 +152,8 @@ def results_table(kind):
     paper = ["paper"] if kind == "value" else []
     where = [f"{name}: median [min, max]" for name in ("surrogate", "measured")]
     word = "inside" if kind == "value" else "supported"
-    return markdown([kind, *paper, *where, f"{word} in configurations with b, without"], rows)
+    last = f"{word} in configurations with b, without"
+    return markdown([kind, *paper, *where, last], rows)
 
 
 def in_cell(line):
