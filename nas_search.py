@@ -339,8 +339,9 @@ def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
             link.send((problem, share.tolist(), samples, hyperparameters))
         for _ in range(0, samples, WINDOW):
             yield [link.recv() for link in links]
-    except (EOFError, OSError):
-        raise UserError("a worker process died; out of memory? Try fewer --workers") from None
+    except (EOFError, OSError) as error:  # EOFError says nothing
+        why = str(error) or "out of memory?"
+        raise UserError(f"a worker process died ({why}); try fewer --workers") from None
     finally:  # no worker outlives an exception or an interrupt
         for process in processes:
             if process.pid:
