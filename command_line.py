@@ -43,6 +43,15 @@ class Parser(argparse.ArgumentParser):
 # --- Errors -----------------------------------------------------------------------------------
 
 
+def print_unless_interrupted(kind, error, trace):
+    """Print a traceback, but none of Ctrl-C before `run` is reached, or as a worker starts."""
+    if kind is not KeyboardInterrupt:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = print_unless_interrupted
+
+
 def run(command, argv):
     """Call command(argv); the exit code is 0, or after one line on stderr 1, 2 or 128 + signal."""
     for stream in (sys.stdout, sys.stderr):
@@ -120,6 +129,19 @@ def stop_on_signals():
 
 def stop(number, frame):
     raise KeyboardInterrupt(number)
+
+
+@contextlib.contextmanager
+def signals_held():
+    """Let signals wait till the end of `with`, and never reach the processes started inside."""
+    if os.name != "posix":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set(STOPS) - {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_signals_to_the_parent():

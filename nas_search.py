@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from claims import found_after
-from command_line import UserError, leave_signals_to_the_parent
+from command_line import UserError, leave_signals_to_the_parent, signals_held
 from controller_numpy import K, Reinforce, S, log_softmax
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
 from nas_reward import REWARDS, SAMPLES, WINDOW, mnasnet, reward_table
@@ -328,7 +328,8 @@ def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
             links.append(ours)
             process = WORKERS.Process(target=worker_main, args=(its, links), daemon=True)
             processes.append(process)
-            process.start()
+            with signals_held():
+                process.start()
             its.close()
         for share, link, process in zip(shares, links, processes, strict=True):
             wait([link, process.sentinel])  # its first word, or its end
