@@ -10,9 +10,9 @@ import contextlib
 import errno
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -41,6 +41,15 @@ class Parser(argparse.ArgumentParser):
 
 
 # --- Errors -----------------------------------------------------------------------------------
+
+
+def print_unless_interrupted(kind, error, trace):
+    """Print a traceback, but none of Ctrl-C before `run` is reached, or as a worker starts."""
+    if kind is not KeyboardInterrupt:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = print_unless_interrupted
 
 
 def run(command, argv):
@@ -120,6 +129,19 @@ def stop_on_signals():
 
 def stop(number, frame):
     raise KeyboardInterrupt(number)
+
+
+@contextlib.contextmanager
+def signals_held():
+    """Let signals wait till the end of `with`, and never reach the processes started inside."""
+    if os.name != "posix":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set(STOPS) - {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_signals_to_the_parent():
@@ -212,24 +234,25 @@ def atomic_output(folder):
     On an error, Ctrl-C or kill on the way, `folder` keeps what it had. Raises UserError, OSError.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
+    if os.path.lexists(folder) and not folder.is_dir():
         raise UserError(f"{folder} is not a folder")
+    unfinished = folder / f"{UNFINISHED}{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob(f"{UNFINISHED}*"):  # left by kill -9
             if time.time() - old.stat().st_mtime > A_DAY:
                 shutil.rmtree(old, ignore_errors=True)
-        place = dict(prefix=UNFINISHED, dir=folder, ignore_cleanup_errors=True)
-        with tempfile.TemporaryDirectory(**place) as name:
-            temporary = folder / Path(name).name  # relative, if `folder` is: for messages
-            yield temporary
-            files = sorted(temporary.iterdir())
-            check_replaceable(folder, [file.name for file in files])
-            for file in files:
-                os.replace(file, folder / file.name)
+        unfinished.mkdir()
+        yield unfinished
+        files = sorted(unfinished.iterdir())
+        check_replaceable(folder, [file.name for file in files])
+        for file in files:
+            os.replace(file, folder / file.name)
     except OSError as error:  # a full disk, for one, has no name
         error.filename = error.filename or str(folder)
         raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def check_replaceable(folder, names):

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from claims import found_after
-from command_line import UserError, leave_signals_to_the_parent
+from command_line import UserError, leave_signals_to_the_parent, signals_held
 from controller_numpy import K, Reinforce, S, log_softmax
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
 from nas_reward import REWARDS, SAMPLES, WINDOW, mnasnet, reward_table
@@ -328,7 +328,8 @@ def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
             links.append(ours)
             process = WORKERS.Process(target=worker_main, args=(its, links), daemon=True)
             processes.append(process)
-            process.start()
+            with signals_held():
+                process.start()
             its.close()
         for share, link, process in zip(shares, links, processes, strict=True):
             wait([link, process.sentinel])  # its first word, or its end
@@ -339,8 +340,9 @@ def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
             link.send((problem, share.tolist(), samples, hyperparameters))
         for _ in range(0, samples, WINDOW):
             yield [link.recv() for link in links]
-    except (EOFError, OSError):
-        raise UserError("a worker process died; out of memory? Try fewer --workers") from None
+    except (EOFError, OSError) as error:  # EOFError says nothing
+        why = str(error) or "out of memory?"
+        raise UserError(f"a worker process died ({why}); try fewer --workers") from None
     finally:  # no worker outlives an exception or an interrupt
         for process in processes:
             if process.pid:

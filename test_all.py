@@ -82,6 +82,7 @@ SURROGATE = nas_benchmark.load(nas_benchmark.SURROGATE)
 COLUMNS = (SURROGATE.accuracy, SURROGATE.latency_ms)
 LIGHT = nas_search.HYPERPARAMETERS | dict(hidden=8)  # where it does not matter what is learnt
 ACCURACIES = st.floats(0.01, 1.0)
+WORKER_MAIN = nas_search.worker_main
 POSIX = pytest.mark.skipif(os.name != "posix", reason="pipes, links, signals: not on Windows")
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
@@ -1371,6 +1372,25 @@ def test_a_worker_dies(name, other, tmp_path, monkeypatch, capfd):
     arguments = [*SMALL, "--workers", 1, "--out", tmp_path]
     refused(capfd, run_experiment.main, arguments, "a worker process died")
     assert os.listdir(tmp_path) == []
+
+
+def interrupted_at_its_start(link, links):
+    signal.raise_signal(signal.SIGINT)
+    WORKER_MAIN(link, links)
+
+
+@POSIX
+def test_ctrl_c_while_a_worker_starts(problem, monkeypatch):
+    """Catches a Ctrl-C that a worker gets before it leaves signals to the parent."""
+    monkeypatch.setattr(nas_search, "worker_main", interrupted_at_its_start)
+    assert run_searches(problem, [5], 20, 1, LIGHT).rows["mnasnet"].shape == (1, 20)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+
+
+def test_ctrl_c_while_modules_are_imported():
+    """Catches a traceback in the first moment, before `run` is reached."""
+    command = [sys.executable, "-c", "import command_line; raise KeyboardInterrupt"]
+    assert subprocess.run(command, cwd=HERE, capture_output=True).stderr == b""
 
 
 CARELESS = """
