@@ -95,36 +95,29 @@ def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
 
 def tables(folder=STUDY):
     """{marker: text} of the page's tables."""
-    devices = read_csv(folder / "fixed_devices.csv")
-    steps = sorted(read_csv(folder / "first_steps.csv"), key=lambda line: line["reward"])
+    devices = [" | ".join(line.values()) for line in read_csv(folder / "fixed_devices.csv")]
+    devices_header = "benchmark | T, ms | reward | best cell | fixed point | under T | cells"
+    steps = [" | ".join(line.values()) for line in read_csv(folder / "first_steps.csv")]
+    steps.sort(key=lambda row: row.partition(" | ")[0])  # by reward
     edges = " | ".join(f"edges with {name}" for name in SHORT)
-    return {
-        "fixed": fixed_table(read(folder / "fixed_points.csv")),
-        "devices": as_table(
-            "benchmark | T, ms | reward | best cell | fixed point | under T | cells",
-            [" | ".join(line.values()) for line in devices],
-        ),
-        "steps": as_table(
-            f"reward | samples | {edges} | accuracy, % | latency, ms",
-            [" | ".join(line.values()) for line in steps],
-        ),
-    }
-
-
-def fixed_table(lines):
-    """Where searches end, and the fixed point, by table and entropy weight."""
+    steps_header = f"reward | samples | {edges} | accuracy, % | latency, ms"
     rows = []
+    lines = read(folder / "fixed_points.csv")
     for table, w, name in itertools.product(TABLES, WEIGHTS, PAIR):
-        row = f"{table} | {w} | {name}"
         searches = select(lines, table=table, entropy_weight=w, reward=name)
         points = [[line[f"end.{x}"] for x in QUANTITIES] for line in searches]
         points.append([searches[0][f"fixed.{x}"] for x in QUANTITIES])
+        row = f"{table} | {w} | {name}"
         for point in points:
             row += " | {:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*point)
         pp, ms, *_ = np.subtract(points[-2], points[-1])
         rows.append(f"{row} | {pp:+.2f} pp, {ms:+.2f} ms")
     header = "table | w | reward | ends after 5,000 | ends after 20,000 | fixed point"
-    return as_table(f"{header} | after 20,000, minus fixed point", rows)
+    return {
+        "fixed": as_table(f"{header} | after 20,000, minus fixed point", rows),
+        "devices": as_table(devices_header, devices),
+        "steps": as_table(steps_header, steps),
+    }
 
 
 def draw(path, lines, benchmark):
