@@ -28,22 +28,21 @@ from pages import write_csv
 import figures
 from command_line import atomic_output, tracked
 from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, Y, equal_strength, mnasnet, proposed
-from nas_search import HYPERPARAMETERS, Problem, run_searches, words_of
+from nas_search import EXPECTED, HYPERPARAMETERS, Problem, run_searches, words_of
 
 PROXYLESS = -0.10  # ProxylessNAS's exponent (Cai et al. 2019; their code)
 
 # --- Strength: the searches -------------------------------------------------------------------
 
-TARGETS_MS = dict.fromkeys(("surrogate", MODELLED, "1080ti_256", "titan_rtx_256", "pixel3"), T_MS)
-TARGETS_MS |= {"1080ti_256": 25.5, "titan_rtx_256": 18.0}  # 18 ms: HELP's Table 4
+TARGETS_MS = {"surrogate": T_MS, MODELLED: T_MS, "1080ti_256": 25.5}
+TARGETS_MS |= {"titan_rtx_256": 18.0, "pixel3": T_MS}  # 18 ms: HELP's Table 4
 SEEDS = range(20)
 # Each fixes the strength of one form; that of the other follows. ALPHA and Y are the paper's.
 SWEEP = (("y", 0.03), ("w", ALPHA), ("w", PROXYLESS), ("y", Y), ("y", 0.14), ("y", 0.20))
 MNASNET_SETTING = SWEEP.index(("w", ALPHA))
 PAPER_SETTING = SWEEP.index(("y", Y))
 PAPERS = (("mnasnet", MNASNET_SETTING), ("paper", PAPER_SETTING))  # its two rewards
-END = ("accuracy", "latency_ms", "under")
-EXPECTED = ("accuracy", "latency_ms", "p_under_target")  # the same in nas_search
+END = ("accuracy", "latency_ms", "under")  # the first three of nas_search.EXPECTED
 
 
 def y_of_equal_strength(w, accuracy, target_ms):
@@ -102,11 +101,13 @@ def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
         reward = dict(table=table, pair=k, w=w, y=y, form=form)
         best = optima[form, k]
         ends = [("optimum", "", best["accuracy"], best["latency_ms"], best["meets_target"])]
-        last = [runs.expected[form, k][name][:, -1] for name in EXPECTED]  # (seeds,) each
+        last = [runs.expected[form, k][name][:, -1] for name in EXPECTED[:3]]  # (seeds,) each
         ends += [("search", *end) for end in zip(seeds, *last, strict=True)]
         for kind, seed, accuracy, ms, under in ends:
-            line = reward | dict(kind=kind, seed=seed, accuracy=round(100 * float(accuracy), 3))
-            line |= dict(latency_ms=round(float(ms), 3), under=round(100 * float(under), 1))
+            line = reward | dict(kind=kind, seed=seed)
+            line["accuracy"] = round(100 * float(accuracy), 3)
+            line["latency_ms"] = round(float(ms), 3)
+            line["under"] = round(100 * float(under), 1)
             lines.append(line)
     return lines
 
@@ -204,9 +205,11 @@ def draw_strength(path, runs, benchmarks):
             figures.draw_cells(axes, benchmarks[table])
             axes.axvline(target_ms, color="black", ls="--", lw=2)
             draw_ends(axes, runs, table)
-            one, other = (ends(runs, table, form, PAPER_SETTING)[:, 1] for form in PAIR)  # ms
-            apart = f"equal penalty: {abs(np.median(one - other)):.1f} ms apart"
-            axes.set(title=f"{table}, T = {target_ms:g} ms\n{apart}", xlabel="latency (ms)")
+            one, other = (ends(runs, table, form, PAPER_SETTING) for form in PAIR)
+            ms = np.median(one - other, axis=0)[1]
+            apart = f"equal penalty: {abs(ms):.1f} ms apart"
+            axes.set_title(f"{table}, T = {target_ms:g} ms\n{apart}")
+            axes.set_xlabel("latency (ms)")
         panels[0].set_ylabel("accuracy (%)")
         handles = panels[0].get_legend_handles_labels()
         panels[0].figure.legend(*handles, loc="lower center", ncols=3)
@@ -308,12 +311,11 @@ def tables(folder=STUDY):
     runs = read(folder / "strength.csv")
     seeds = len({line["seed"] for line in select(runs, kind="search")})
     made_on = f"\n\n{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
-    targets_ms = (4, 10, 17, 25.5, 50, 100)
-    prices = " | ".join(f"{equal_strength(Y, 0.72, target):.3f}" for target in targets_ms)
+    prices = " | ".join(f"{equal_strength(Y, 0.72, ms):.3f}" for ms in (4, 10, 17, 25.5, 50, 100))
     found = {
         "settings": settings_table(runs) + made_on,
         "apart": apart_table(runs),
-        "prices": as_table(" | ".join(map(str, ["T, ms", *targets_ms])), [f"w | {prices}"]),
+        "prices": as_table("T, ms | 4 | 10 | 17 | 25.5 | 50 | 100", [f"w | {prices}"]),
         "strengths": strengths_table(runs) + made_on,
         "optima": optima_table(read(folder / "reward_optima.csv")),
     }

@@ -13,11 +13,12 @@ import itertools
 
 from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
 import numpy as np
+import surrogate
 from pages import read_csv, write_csv
 
 import figures
 from command_line import atomic_output
-from nas_benchmark import CELLS, SHORT
+from nas_benchmark import SHORT
 from nas_reward import PAIR, T_MS, WINDOW
 from nas_search import HYPERPARAMETERS, Problem, policies, run_searches
 
@@ -51,7 +52,8 @@ def ends_of(folder, table, w, seeds=SEEDS, samples=SAMPLES):
     lines = []
     for name, n in itertools.product(PAIR, samples):
         last = -(-n // WINDOW) - 1  # the last window of n samples
-        end = {key: np.median(values[:, last]) for key, values in runs.expected[name].items()}
+        expected = runs.expected[name].items()
+        end = {quantity: np.median(values[:, last]) for quantity, values in expected}
         line = dict(table=table, entropy_weight=w, reward=name, samples=n)
         for where, numbers in (("end", end), ("fixed", fixed[name])):
             line[f"{where}.accuracy"] = round(100 * numbers["accuracy"], 2)
@@ -81,15 +83,17 @@ def on_devices(folder):
 def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
     """How many edges carry each operation under the exact policies, the mean over seeds."""
     problem = Problem(benchmark, PAIR, T_MS)
-    counts = np.stack([(k == CELLS).sum(axis=1) for k in range(len(SHORT))])  # (5, 15625)
-    columns = np.vstack([counts, 100 * benchmark.accuracy, benchmark.latency_ms])
+    percent = 100 * benchmark.accuracy
+    columns = np.column_stack([surrogate.COUNTS, percent, benchmark.latency_ms])  # (15625, 7)
+    names = [*SHORT, "accuracy", "latency_ms"]
     of_seeds = [policies(problem, seed, steps) for seed in seeds]
     lines = []
     for samples, found in zip(steps, zip(*of_seeds, strict=True), strict=True):
-        for name in PAIR:
-            means = np.mean([columns @ p[name] for p in found], axis=0).round(2).tolist()
-            line = dict(zip([*SHORT, "accuracy", "latency_ms"], means, strict=True))
-            lines.append(dict(reward=name, samples=samples) | line)
+        for reward in PAIR:
+            p = np.mean([of_seed[reward] for of_seed in found], axis=0)  # (15625,)
+            line = dict(reward=reward, samples=samples)
+            line |= dict(zip(names, np.round(p @ columns, 2).tolist(), strict=True))
+            lines.append(line)
     return lines
 
 
@@ -134,7 +138,8 @@ def draw(path, lines, benchmark):
                 percent = [line[f"{where}.accuracy"] for line in mine]
                 mark, size, what = styles[where]
                 style = dict(ms=size, mec="black", color=figures.palette(PAIR)[name])
-                axes.plot(ms, percent, mark, label=f"{figures.title_of(name)}: {what}", **style)
+                label = f"{figures.title_of(name)}: {what}"
+                axes.plot(ms, percent, mark, label=label, **style)
             axes.set(xlim=(14, 19.5), ylim=(67.8, 73.6), xlabel="latency (ms)")
             axes.set_title(f"{n:,} samples; w = {WEIGHTS[0]:g} at the top to {WEIGHTS[-1]:g}")
         panels[0].set_ylabel("accuracy (%)")
