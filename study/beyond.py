@@ -7,15 +7,11 @@
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
 command writes a CSV file, and from it the page's tables (`strength`, the picture as well).
 
-    name      meaning                                                        unit
-    form      how a reward joins ACC and LAT: MnasNet's, or the proposed
-    w         exponent of MnasNet's form, alpha = beta = w                   the paper: -0.07
-    x, y      weights of the proposed form, x = 1 - y                        the paper: y = 0.1
-    strength  the latency penalty at T: accuracy that makes up for one ms    1 / ms
-              more at LAT = T; a w and a y of the same penalty are a pair
-    end       what the last policy of a search expects: mean accuracy, mean  %, ms, %
-              latency, share under T; exact, not sampled
-    runs      the lines of strength.csv: one per search, and one per optimum
+    form      how a reward joins ACC and LAT: MnasNet's, by its exponent w = alpha = beta; or the
+              proposed, by its weight y, where x = 1 - y
+    strength  the latency penalty at T: the accuracy that makes up for one ms more at LAT = T. A w
+              and a y of the same penalty are a pair
+    end       what the last policy of a search expects: exact, not sampled
 
 Left out: which penalty is right. That is for the user to say; no search can."""
 
@@ -32,22 +28,21 @@ from pages import write_csv
 import figures
 from command_line import atomic_output, tracked
 from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, Y, equal_strength, mnasnet, proposed
-from nas_search import HYPERPARAMETERS, Problem, run_searches, words_of
+from nas_search import EXPECTED, HYPERPARAMETERS, Problem, run_searches, words_of
 
 PROXYLESS = -0.10  # ProxylessNAS's exponent (Cai et al. 2019; their code)
 
 # --- Strength: the searches -------------------------------------------------------------------
 
-TARGETS_MS = dict.fromkeys(("surrogate", MODELLED, "1080ti_256", "titan_rtx_256", "pixel3"), T_MS)
-TARGETS_MS |= {"1080ti_256": 25.5, "titan_rtx_256": 18.0}  # 18 ms: HELP's Table 4
+TARGETS_MS = {"surrogate": T_MS, MODELLED: T_MS, "1080ti_256": 25.5}
+TARGETS_MS |= {"titan_rtx_256": 18.0, "pixel3": T_MS}  # 18 ms: HELP's Table 4
 SEEDS = range(20)
 # Each fixes the strength of one form; that of the other follows. ALPHA and Y are the paper's.
 SWEEP = (("y", 0.03), ("w", ALPHA), ("w", PROXYLESS), ("y", Y), ("y", 0.14), ("y", 0.20))
 MNASNET_SETTING = SWEEP.index(("w", ALPHA))
 PAPER_SETTING = SWEEP.index(("y", Y))
 PAPERS = (("mnasnet", MNASNET_SETTING), ("paper", PAPER_SETTING))  # its two rewards
-END = ("accuracy", "latency_ms", "under")
-EXPECTED = ("accuracy", "latency_ms", "p_under_target")  # the same in nas_search
+END = ("accuracy", "latency_ms", "under")  # the first three of nas_search.EXPECTED
 
 
 def y_of_equal_strength(w, accuracy, target_ms):
@@ -106,16 +101,15 @@ def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
         reward = dict(table=table, pair=k, w=w, y=y, form=form)
         best = optima[form, k]
         ends = [("optimum", "", best["accuracy"], best["latency_ms"], best["meets_target"])]
-        last = [runs.expected[form, k][name][:, -1] for name in EXPECTED]  # (seeds,) each
+        last = [runs.expected[form, k][name][:, -1] for name in EXPECTED[:3]]  # (seeds,) each
         ends += [("search", *end) for end in zip(seeds, *last, strict=True)]
         for kind, seed, accuracy, ms, under in ends:
-            line = reward | dict(kind=kind, seed=seed, accuracy=round(100 * float(accuracy), 3))
-            line |= dict(latency_ms=round(float(ms), 3), under=round(100 * float(under), 1))
+            line = reward | dict(kind=kind, seed=seed)
+            line["accuracy"] = round(100 * float(accuracy), 3)
+            line["latency_ms"] = round(float(ms), 3)
+            line["under"] = round(100 * float(under), 1)
             lines.append(line)
     return lines
-
-
-# --- Strength: the tables ---------------------------------------------------------------------
 
 
 def ends(runs, table, form, pair, kind="search"):
@@ -129,19 +123,6 @@ def ends(runs, table, form, pair, kind="search"):
 def by_strength(runs, table):
     """(y, w, number) of each pair on a table, the weakest first."""
     return sorted({(line["y"], line["w"], line["pair"]) for line in select(runs, table=table)})
-
-
-def strength_tables(runs):
-    """{marker: text} of what `strength` writes to the page."""
-    seeds = len({line["seed"] for line in select(runs, kind="search")})
-    made_on = f"{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
-    prices = [f"{equal_strength(Y, 0.72, T):.3f}" for T in (4, 10, 17, 25.5, 50, 100)]
-    return {
-        "settings": f"{settings_table(runs)}\n\n{made_on}",
-        "apart": apart_table(runs),
-        "prices": as_table("T, ms | 4 | 10 | 17 | 25.5 | 50 | 100", [" | ".join(["w", *prices])]),
-        "strengths": f"{strengths_table(runs)}\n\n{made_on}",
-    }
 
 
 def end_text(end):
@@ -224,9 +205,11 @@ def draw_strength(path, runs, benchmarks):
             figures.draw_cells(axes, benchmarks[table])
             axes.axvline(target_ms, color="black", ls="--", lw=2)
             draw_ends(axes, runs, table)
-            one, other = (ends(runs, table, form, PAPER_SETTING)[:, 1] for form in PAIR)  # ms
-            apart = f"equal penalty: {abs(np.median(one - other)):.1f} ms apart"
-            axes.set(title=f"{table}, T = {target_ms:g} ms\n{apart}", xlabel="latency (ms)")
+            one, other = (ends(runs, table, form, PAPER_SETTING) for form in PAIR)
+            ms = np.median(one - other, axis=0)[1]
+            apart = f"equal penalty: {abs(ms):.1f} ms apart"
+            axes.set_title(f"{table}, T = {target_ms:g} ms\n{apart}")
+            axes.set_xlabel("latency (ms)")
         panels[0].set_ylabel("accuracy (%)")
         handles = panels[0].get_legend_handles_labels()
         panels[0].figure.legend(*handles, loc="lower center", ncols=3)
@@ -237,8 +220,7 @@ def draw_ends(axes, runs, table):
     pairs = [pair for _, _, pair in by_strength(runs, table)]
     searches = [[ends(runs, table, form, pair) for pair in pairs] for form in PAIR]
     curves = np.median(searches, axis=2)  # (2, pairs, 3)
-    for one, other in zip(*curves, strict=True):  # (3,) each
-        axes.plot([one[1], other[1]], [one[0], other[0]], ls=":", color="black", lw=2.5)
+    axes.plot(curves[:, :, 1], curves[:, :, 0], ls=":", color="black", lw=2.5)  # a line per pair
     axes.lines[-1].set_label("equal penalty")
     cross = dict(ms=18, mew=5, label="cell of highest reward for a large dot")
     axes.plot([], [], "x", color="black", **cross)
@@ -254,14 +236,10 @@ def draw_ends(axes, runs, table):
         axes.plot(dot[1], dot[0], "o", color=tint, ms=20, mec="white", label=dot_label)
         axes.plot(cross[1], cross[0], "x", color=tint, ms=size, mew=5)
         seen += [[dot, cross]]
-    accuracy, latency_ms, _ = np.concatenate(seen).T
-    axes.set(xlim=around(latency_ms), ylim=around(accuracy))
-
-
-def around(values):
-    """Limits that show the values (n,), and a tenth more on either side."""
-    margin = 0.1 * np.ptp(values)
-    return values.min() - margin, values.max() + margin
+    seen = np.concatenate(seen)
+    margin = 0.1 * np.ptp(seen, axis=0)
+    limits = np.transpose([seen.min(axis=0) - margin, seen.max(axis=0) + margin])  # (3, 2)
+    axes.set(xlim=limits[1], ylim=limits[0])
 
 
 # --- Each reward's best cell ------------------------------------------------------------------
@@ -315,10 +293,8 @@ def optima_line(meets, lost):
     )
 
 
-def tables(folder=STUDY):
-    """{marker: text} of all tables of study/beyond.md, from the CSV files in `folder`."""
-    found = strength_tables(read(folder / "strength.csv"))
-    lines = read(folder / "reward_optima.csv")
+def optima_table(lines):
+    """Where each reward's best cell lies, and on what tables."""
     rows = []
     for line in lines:
         row = f"{line['reward']} | {line['feasible_pct']}% | {line['optimal_pct']}%"
@@ -327,7 +303,22 @@ def tables(folder=STUDY):
     header += " | accuracy lost if under T, pp: median, 90th percentile"
     names = lines[0]["tables"].split()
     made_on = f"{lines[0]['cases']} cases on {len(names)} tables: {', '.join(names)}."
-    found["optima"] = f"{as_table(header, rows)}\n\n{made_on}"
+    return f"{as_table(header, rows)}\n\n{made_on}"
+
+
+def tables(folder=STUDY):
+    """{marker: text} of all tables of study/beyond.md, from the CSV files in `folder`."""
+    runs = read(folder / "strength.csv")
+    seeds = len({line["seed"] for line in select(runs, kind="search")})
+    made_on = f"\n\n{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
+    prices = " | ".join(f"{equal_strength(Y, 0.72, ms):.3f}" for ms in (4, 10, 17, 25.5, 50, 100))
+    found = {
+        "settings": settings_table(runs) + made_on,
+        "apart": apart_table(runs),
+        "prices": as_table("T, ms | 4 | 10 | 17 | 25.5 | 50 | 100", [f"w | {prices}"]),
+        "strengths": strengths_table(runs) + made_on,
+        "optima": optima_table(read(folder / "reward_optima.csv")),
+    }
     return found | published.tables(folder) | fixed_points.tables(folder)
 
 

@@ -13,11 +13,12 @@ import itertools
 
 from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
 import numpy as np
+import surrogate
 from pages import read_csv, write_csv
 
 import figures
 from command_line import atomic_output
-from nas_benchmark import CELLS, SHORT
+from nas_benchmark import SHORT
 from nas_reward import PAIR, T_MS, WINDOW
 from nas_search import HYPERPARAMETERS, Problem, policies, run_searches
 
@@ -51,7 +52,8 @@ def ends_of(folder, table, w, seeds=SEEDS, samples=SAMPLES):
     lines = []
     for name, n in itertools.product(PAIR, samples):
         last = -(-n // WINDOW) - 1  # the last window of n samples
-        end = {key: np.median(values[:, last]) for key, values in runs.expected[name].items()}
+        expected = runs.expected[name].items()
+        end = {quantity: np.median(values[:, last]) for quantity, values in expected}
         line = dict(table=table, entropy_weight=w, reward=name, samples=n)
         for where, numbers in (("end", end), ("fixed", fixed[name])):
             line[f"{where}.accuracy"] = round(100 * numbers["accuracy"], 2)
@@ -81,50 +83,45 @@ def on_devices(folder):
 def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
     """How many edges carry each operation under the exact policies, the mean over seeds."""
     problem = Problem(benchmark, PAIR, T_MS)
-    counts = np.stack([(k == CELLS).sum(axis=1) for k in range(len(SHORT))])  # (5, 15625)
-    columns = np.vstack([counts, 100 * benchmark.accuracy, benchmark.latency_ms])
+    percent = 100 * benchmark.accuracy
+    columns = np.column_stack([surrogate.COUNTS, percent, benchmark.latency_ms])  # (15625, 7)
+    names = [*SHORT, "accuracy", "latency_ms"]
     of_seeds = [policies(problem, seed, steps) for seed in seeds]
     lines = []
     for samples, found in zip(steps, zip(*of_seeds, strict=True), strict=True):
-        for name in PAIR:
-            means = np.mean([columns @ p[name] for p in found], axis=0).round(2).tolist()
-            line = dict(zip([*SHORT, "accuracy", "latency_ms"], means, strict=True))
-            lines.append(dict(reward=name, samples=samples) | line)
+        for reward in PAIR:
+            p = np.mean([of_seed[reward] for of_seed in found], axis=0)  # (15625,)
+            line = dict(reward=reward, samples=samples)
+            line |= dict(zip(names, np.round(p @ columns, 2).tolist(), strict=True))
+            lines.append(line)
     return lines
 
 
 def tables(folder=STUDY):
     """{marker: text} of the page's tables."""
-    devices = read_csv(folder / "fixed_devices.csv")
-    steps = sorted(read_csv(folder / "first_steps.csv"), key=lambda line: line["reward"])
+    devices = [" | ".join(line.values()) for line in read_csv(folder / "fixed_devices.csv")]
+    devices_header = "benchmark | T, ms | reward | best cell | fixed point | under T | cells"
+    steps = [" | ".join(line.values()) for line in read_csv(folder / "first_steps.csv")]
+    steps.sort(key=lambda row: row.partition(" | ")[0])  # by reward
     edges = " | ".join(f"edges with {name}" for name in SHORT)
-    return {
-        "fixed": fixed_table(read(folder / "fixed_points.csv")),
-        "devices": as_table(
-            "benchmark | T, ms | reward | best cell | fixed point | under T | cells",
-            [" | ".join(line.values()) for line in devices],
-        ),
-        "steps": as_table(
-            f"reward | samples | {edges} | accuracy, % | latency, ms",
-            [" | ".join(line.values()) for line in steps],
-        ),
-    }
-
-
-def fixed_table(lines):
-    """Where searches end, and the fixed point, by table and entropy weight."""
+    steps_header = f"reward | samples | {edges} | accuracy, % | latency, ms"
     rows = []
+    lines = read(folder / "fixed_points.csv")
     for table, w, name in itertools.product(TABLES, WEIGHTS, PAIR):
-        row = f"{table} | {w} | {name}"
         searches = select(lines, table=table, entropy_weight=w, reward=name)
         points = [[line[f"end.{x}"] for x in QUANTITIES] for line in searches]
         points.append([searches[0][f"fixed.{x}"] for x in QUANTITIES])
+        row = f"{table} | {w} | {name}"
         for point in points:
             row += " | {:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*point)
         pp, ms, *_ = np.subtract(points[-2], points[-1])
         rows.append(f"{row} | {pp:+.2f} pp, {ms:+.2f} ms")
     header = "table | w | reward | ends after 5,000 | ends after 20,000 | fixed point"
-    return as_table(f"{header} | after 20,000, minus fixed point", rows)
+    return {
+        "fixed": as_table(f"{header} | after 20,000, minus fixed point", rows),
+        "devices": as_table(devices_header, devices),
+        "steps": as_table(steps_header, steps),
+    }
 
 
 def draw(path, lines, benchmark):
@@ -141,7 +138,8 @@ def draw(path, lines, benchmark):
                 percent = [line[f"{where}.accuracy"] for line in mine]
                 mark, size, what = styles[where]
                 style = dict(ms=size, mec="black", color=figures.palette(PAIR)[name])
-                axes.plot(ms, percent, mark, label=f"{figures.title_of(name)}: {what}", **style)
+                label = f"{figures.title_of(name)}: {what}"
+                axes.plot(ms, percent, mark, label=label, **style)
             axes.set(xlim=(14, 19.5), ylim=(67.8, 73.6), xlabel="latency (ms)")
             axes.set_title(f"{n:,} samples; w = {WEIGHTS[0]:g} at the top to {WEIGHTS[-1]:g}")
         panels[0].set_ylabel("accuracy (%)")

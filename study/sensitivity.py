@@ -47,8 +47,8 @@ def hyperparameters(folder):
 def grid_lines(folder, table, chosen):
     """How the searches with one configuration end, each claim, and the run as a whole: one line.
 
-    spread: over how many networks the last policy spreads, exp of its entropy; of all seeds the
-    median."""
+    Over how many networks the last policy spreads is exp of its entropy: the median of all seeds.
+    """
     problem = Problem(table_of(table, folder), PAIR, T_MS)
     runs = run_searches(problem, GRID_SEEDS, hyperparameters=chosen)
     line = dict(table=table) | chosen
@@ -70,8 +70,6 @@ def whole_of(results):
     whole = whole_run_of(results) or dict.fromkeys(("p", "distance", "typical"))
     return {f"whole.{name}": value for name, value in whole.items()}
 
-
-# --- Hyperparameters: the tables --------------------------------------------------------------
 
 SPREAD = 100  # networks, that a policy must still spread over after 5,000
 RULE = dict(table=MODELLED, hidden=64, learning_rate=0.001, baseline_decay=0.95)  # what it fixes
@@ -229,9 +227,7 @@ def verdict_lines(folder, table, target):
     runs = run_searches(problem, range(SEEDS))
     results = evaluate_claims(runs.points(), problem.target_ms)
     line |= whole_of(results)
-    return [
-        line | dict(claim=key(result)) | {name: result[name] for name in KEPT} for result in results
-    ]
+    return [line | dict(claim=key(e)) | {name: e[name] for name in KEPT} for e in results]
 
 
 def verdict_tables(folder=STUDY):
