@@ -6,23 +6,23 @@
 
 A bug is one operator, comparison, sign or number changed, or one statement left out. Survivors are
 printed as they are found: file, line, and the line with the bug in it. A bug that makes the tests
-take three times as long is caught, too, but is counted apart: it may run for ever.
+take three times as long is caught, too, but is counted apart.
 
 First the tests run once without a bug, and it is noted which functions each of them executes. A bug
 is shown to the tests that execute its function, the fastest first, up to the first that fails; to
 all if it stands outside of functions. A test that starts a process counts as executing everything.
-Left out are bugs in what is only text, and the tests of how the files are written: these read lines
-that a file printed anew does not have.
-
-Each bug has a copy of the project and a process of its own, forked from this one, which has
-imported NumPy, Matplotlib and pytest, but no file of the project."""
+Left out are bugs in what is only text, and the tests of how the files are written, because files
+with a bug are printed anew from their syntax trees. Needs Python 3.11, and Linux or macOS: each bug
+has a process of its own, forked from a worker that has imported pytest, but no file of the project.
+"""
 
 import argparse
 import ast
 import contextlib
-import json
 import math
+import multiprocessing
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -36,30 +36,19 @@ from pathlib import Path
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
 
 import hypothesis.strategies  # noqa: F401
-import matplotlib.animation
-import matplotlib.backends.backend_agg
 import matplotlib.widgets  # noqa: F401
 import numpy  # noqa: F401
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 AT_ONCE = 2  # each with a copy of the project of its own
-FILES = (
-    "nas_reward.py",
-    "nas_benchmark.py",
-    "controller_plain.py",
-    "controller_numpy.py",
-    "claims.py",
-    "nas_search.py",
-    "run_experiment.py",
-    "figures.py",
-    "command_line.py",
-    "data/build_benchmark.py",
-    "data/surrogate.py",
-)
+FILES = ["nas_reward.py", "nas_benchmark.py", "controller_plain.py", "controller_numpy.py"]
+FILES += ["claims.py", "nas_search.py", "run_experiment.py", "figures.py", "command_line.py"]
+FILES += ["data/build_benchmark.py", "data/surrogate.py"]
 TESTS = ("test_all.py", "data/test_data.py")
 NOT_THE_PROGRAM = "# --- The project itself"  # the section whose tests read the files as text
-STARTS = ("", 0)  # in place of (file, line): a process is started
+RECORD = "record.pickle"  # in a worker's copy of the project
+STARTS = ("", "")  # in place of (file, function): a process is started
 LEFT_OUT = ("experiment", "draw", "heading", "main")  # functions that only call others, or speak
 
 
@@ -78,7 +67,8 @@ NAMES |= {new: old for old, new in NAMES.items()}
 def changes(node):
     """(line number, field, new value) for each bug that fits into one node of a syntax tree."""
     operator = type(getattr(node, "op", None))
-    if operator in SWAPS and not is_constant(node):
+    number = isinstance(getattr(node, "operand", None), ast.Constant)  # it is changed instead
+    if operator in SWAPS and not number:
         yield node.lineno, "op", SWAPS[operator]()
     if isinstance(node, ast.Compare):
         for k, comparison in enumerate(node.ops):
@@ -96,11 +86,6 @@ def changes(node):
             for k, statement in enumerate(statements):
                 if can_go(statement):
                     yield statement.lineno, field, replaced(statements, k, ast.Pass())
-
-
-def is_constant(node):
-    """Whether a node is a number with a sign: the number is changed instead."""
-    return isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant)
 
 
 def replaced(values, k, value):
@@ -151,215 +136,143 @@ def changed_line(file, source):
 # --- Tests ------------------------------------------------------------------------------------
 
 
-class Chosen:
-    """A plugin of pytest: these tests in this order; None: all but those of NOT_THE_PROGRAM."""
+class Recorder:
+    """A plugin of pytest: what each test executes, fixtures included, and how long it takes.
 
-    def __init__(self, names=None):
-        self.names = names
+    notes  {test, fixture or "import": [seconds, {(file, function or class), or STARTS}]}"""
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items):
-        if self.names:
-            by_name = {item.nodeid: item for item in items}
-            items[:] = [by_name[name] for name in self.names]
-            return
-        before, _, _ = (ROOT / "test_all.py").read_text().partition(NOT_THE_PROGRAM)
-        first = {"test_all.py": before.count("\n")}
-        items[:] = [i for i in items if i.location[1] < first.get(i.location[0], math.inf)]
-
-
-class Recorder(Chosen):
-    """A plugin of pytest: which functions each test executes, and how long it takes.
-
-    places   {test, fixture or "import": {(file, line of the function)}}; STARTS for a process
-    seconds  {test or fixture: what it takes}
-    parts    {test: its own name, and those of its fixtures}"""
-
-    def __init__(self, folder):
-        super().__init__()
-        self.prefix = f"{folder}/"
-        self.places = {"import": set()}
-        self.seconds = {"import": 0.0}
-        self.parts = {"import": ["import"]}
+    def __init__(self):
+        self.notes = {"import": [0.0, set()]}
         self.stack = ["import"]
+        self.prefix = f"{os.getcwd()}/"
         sys.addaudithook(self.audit)
         sys.settrace(self.called)
 
     def audit(self, event, _):
         if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
-            self.places[self.stack[-1]].add(STARTS)
+            self.notes[self.stack[-1]][1].add(STARTS)
 
     def called(self, frame, *_):
         path = frame.f_code.co_filename
         if path.startswith(self.prefix):
-            place = (path.removeprefix(self.prefix), frame.f_code.co_firstlineno)
-            self.places[self.stack[-1]].add(place)
+            top = frame.f_code.co_qualname.partition(".")[0]
+            self.notes[self.stack[-1]][1].add((path.removeprefix(self.prefix), top))
 
     @contextlib.contextmanager
     def noting(self, name):
         """What is executed inside is noted for `name`."""
         start = time.perf_counter()
-        self.places.setdefault(name, set())
+        note = self.notes.setdefault(name, [0.0, set()])
         self.stack.append(name)
         sys.settrace(self.called)  # a test may have set its own
         yield
         self.stack.pop()
-        self.seconds[name] = time.perf_counter() - start
+        note[0] += time.perf_counter() - start
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef):
-        with self.noting(f"fixture {fixturedef.argname}"):
+        with self.noting(fixturedef.argname):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
-        fixtures = [f"fixture {name}" for name in item.fixturenames]
-        self.parts[item.nodeid] = [item.nodeid, *fixtures]
         with self.noting(item.nodeid):
-            return (yield)
+            result = yield
+        for name in self.notes.keys() & item.fixturenames:
+            self.notes[item.nodeid][1].update(self.notes[name][1])
+        return result
 
     def pytest_sessionfinish(self):
-        """Write {test: (seconds, [[file, line], ...])} for the parent."""
         sys.settrace(None)
-        found = {}
-        for test, names in self.parts.items():
-            places = set().union(*(self.places.get(name, ()) for name in names))
-            seconds = sum(self.seconds.get(name, 0) for name in names)
-            found[test] = (seconds, sorted(places))
-        Path(f"{self.prefix}record.json").write_text(json.dumps(found))
+        tests = {name: note for name, note in self.notes.items() if "::" in name}
+        Path(RECORD).write_bytes(pickle.dumps(tests | {"import": self.notes["import"]}))
 
 
-def start(folder, plugin, *options):
-    """Fork a process that runs the tests in a copy of the project; its number."""
+def copy_project(folder):
+    """For a new worker: a copy of the project, with its test files compiled, to work in."""
+    path = Path(tempfile.mkdtemp(dir=folder)) / "project"
+    ignored = shutil.ignore_patterns(".*", "results", "cache", "__pycache__")
+    shutil.copytree(ROOT, path, ignore=ignored)
+    os.chdir(path)
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", *TESTS]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
+def run_tests(sources, options, plugins=(), limit_s=0):
+    """The exit status of pytest, with {file: source} in place of these files; 0: tests pass.
+
+    It has a process of its own, which an alarm ends."""
+    original = {file: Path(file).read_text() for file in sources}
+    for file, source in sources.items():
+        Path(file).write_text(source)
     process = os.fork()
-    if process:
-        return process
+    if not process:
+        be_pytest(options, plugins, limit_s)
+    _, status = os.waitpid(process, 0)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)  # what it has left behind
+    for file, source in original.items():
+        Path(file).write_text(source)
+    return status
+
+
+def be_pytest(options, plugins, limit_s):
+    """Run pytest in a process that was forked for it, and end."""
     os.setsid()
-    os.chdir(folder)
+    signal.alarm(limit_s)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
-    sys.path[0] = str(folder)
+    sys.path[0] = os.getcwd()
     sys.modules["__main__"] = types.ModuleType("__main__")  # a spawned worker would run this file
     sys.dont_write_bytecode = True
-    usual = ["-q", "-p", "no:cacheprovider", f"--basetemp={folder}/tmp"]
-    known = "ignore::pytest.PytestAssertRewriteWarning"  # Hypothesis is imported already
+    usual = ["-q", "-p", "no:cacheprovider", f"--basetemp={os.getcwd()}/tmp"]
+    usual += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis is imported already
     code = 1
     try:
-        code = pytest.main([*usual, "-W", known, *options], plugins=[plugin(folder)])
+        code = pytest.main([*usual, *options], [make() for make in plugins])
     finally:
         os._exit(code)
 
 
-def finish(process):
-    """Kill what a process has left behind."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process, signal.SIGKILL)
-
-
-def record(folder):
-    """{test: (seconds, {(file, function or class it is in)})} without a bug, files printed anew."""
-    original = {file: (ROOT / file).read_text() for file in FILES}
-    tops = {}
-    for file in FILES:
-        printed_anew = ast.unparse(ast.parse(original[file]))
-        (folder / file).write_text(printed_anew)
-        tops[file] = tops_of(printed_anew)
-    process = start(folder, Recorder, *TESTS)
-    _, status = os.waitpid(process, 0)
-    finish(process)
-    if status:
-        sys.exit("the tests fail without a bug, with the files printed anew; mend that first")
-    for file in FILES:
-        (folder / file).write_text(original[file])
-    found = json.loads((folder / "record.json").read_text())
-    return {
-        test: (seconds, {(file, tops.get(file, {}).get(line)) for file, line in places})
-        for test, (seconds, places) in found.items()
-    }
-
-
-def tops_of(source):
-    """{line: name} of the function or class of the top level that each line of a source is in."""
-    names = {}
-    for top in ast.parse(source).body:
-        if hasattr(top, "name"):
-            first = min([top.lineno, *(node.lineno for node in top.decorator_list)])
-            names |= dict.fromkeys(range(first, top.end_lineno + 1), top.name)
-    return names
+def record():
+    """What the Recorder writes, without a bug and with the files printed anew."""
+    _, _, rest = Path("test_all.py").read_text().partition(NOT_THE_PROGRAM)
+    others = [f"--deselect=test_all.py::{name}" for name in re.findall(r"\ndef (test_\w+)", rest)]
+    printed_anew = {file: ast.unparse(ast.parse(Path(file).read_text())) for file in FILES}
+    if run_tests(printed_anew, [*TESTS, *others], [Recorder]):
+        return None
+    return pickle.loads(Path(RECORD).read_bytes())
 
 
 def tests_of(file, name, recorded):
     """The tests to show a bug to, in order: those of its function; all for what is in none."""
-
-    def rank(test):
-        seconds, places = recorded[test]
-        return ((file, name) not in places, file not in {place[0] for place in places}, seconds)
-
-    tests = sorted(recorded.keys() - {"import"}, key=rank)
-    if name is None or (file, name) in recorded["import"][1]:
-        return tests
-    wanted = ((file, name), (STARTS[0], None))  # it executes the function, or starts a process
-    return [test for test in tests if recorded[test][1].intersection(wanted)]
-
-
-# --- The survey -------------------------------------------------------------------------------
-
-
-def copies(folder):
-    """AT_ONCE copies of the project, with its test files compiled."""
-    paths = [Path(folder).resolve() / str(k) for k in range(AT_ONCE)]
-    for path in paths:
-        ignored = shutil.ignore_patterns(".*", "results", "cache", "__pycache__")
-        shutil.copytree(ROOT, path, ignore=ignored)
-        command = [sys.executable, "-m", "pytest", "-q", "--collect-only", *TESTS]
-        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
-        subprocess.run(command, cwd=path, env=environment, stdout=subprocess.DEVNULL, check=True)
-    return paths
-
-
-def outcomes(file, bugs, recorded, folders):
-    """Yield (bug, whether the tests pass with it; None if they take too long), as they come."""
-    original = (ROOT / file).read_text()
-    for folder in folders:
-        for compiled in (folder / file).parent.glob(f"__pycache__/{Path(file).stem}.*"):
-            compiled.unlink()
     own = TESTS[file.startswith("data/")]  # which of the two is about this file
-    free = list(folders)
-    running = {}  # process: (bug, tests for later, folder, when it has taken too long)
-    todo = [(bug, tests_of(file, bug[1], recorded)) for bug in reversed(bugs)]
-    while todo or running:
-        while todo and free:
-            bug, tests = todo.pop()
-            folder = free.pop()
-            (folder / file).write_text(bug[2])
-            now = [test for test in tests if test.startswith(own)] or tests
-            later = [test for test in tests if test not in now]
-            paths = dict.fromkeys(test.partition("::")[0] for test in now)
-            process = start(folder, lambda _, now=now: Chosen(now), "-x", *paths)
-            limit_s = 20 + 3 * sum(recorded[test][0] for test in now)
-            running[process] = (bug, later, folder, time.monotonic() + limit_s)
-        for process, (bug, later, folder, deadline) in list(running.items()):
-            done, status = os.waitpid(process, os.WNOHANG)
-            if done or time.monotonic() > deadline:
-                finish(process)
-                if not done:
-                    os.waitpid(process, 0)
-                (folder / file).write_text(original)
-                free.append(folder)
-                del running[process]
-                if done and status == 0 and later:
-                    todo.append((bug, later))
-                else:
-                    yield bug, status == 0 if done else None
-        time.sleep(0.01)
+    executing = {test for test, (_, places) in recorded.items() if (file, name) in places}
+    starting = {test for test, (_, places) in recorded.items() if STARTS in places}
+    everything = name is None or "import" in executing
+    tests = (recorded.keys() if everything else executing | starting) - {"import"}
+    order = {test: (not test.startswith(own), test not in executing) for test in tests}
+    return sorted(tests, key=lambda test: (*order[test], recorded[test][0]))
 
 
-def survey(file, every, recorded, folders):
+def outcome(planted):
+    """Of (file, bug, tests, seconds): the bug, and whether they pass; None: they take too long."""
+    file, bug, tests, limit_s = planted
+    status = run_tests({file: bug[2]}, ["-x", *tests], (), limit_s) if tests else 0
+    return bug, None if status == signal.SIGALRM else status == 0
+
+
+def survey(file, every, recorded, workers):
     """Plant the bugs in one file; returns how many were planted, survived, and timed out."""
-    planted = list(mutants(file))[::every]
+    planted = []
+    for bug in list(mutants(file))[::every]:
+        tests = tests_of(file, bug[1], recorded)
+        limit_s = 20 + 3 * sum(recorded[test][0] for test in tests)
+        planted.append((file, bug, tests, math.ceil(limit_s)))
     survived = timed_out = 0
-    for bug, passed in outcomes(file, planted, recorded, folders):
+    for bug, passed in workers.imap_unordered(outcome, planted):
         timed_out += passed is None
         if passed:
             survived += 1
@@ -372,14 +285,16 @@ def main():
     parser.add_argument("files", nargs="*", default=FILES, help="default: all")
     parser.add_argument("--every", type=int, default=1, help="only every Nth bug")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        folders = copies(folder)
-        recorded = record(folders[0])
-        counts = {}
+    counts = []
+    Pool = multiprocessing.get_context("fork").Pool
+    with tempfile.TemporaryDirectory() as folder, Pool(AT_ONCE, copy_project, [folder]) as workers:
+        recorded = workers.apply(record)
+        if not recorded:
+            sys.exit("the tests fail without a bug, with the files printed anew; mend that first")
         for file in args.files:
-            counts[file] = survey(file, args.every, recorded, folders)
-            print_counts(file, *counts[file])
-    print_counts("all", *map(sum, zip(*counts.values(), strict=True)))
+            counts.append(survey(file, args.every, recorded, workers))
+            print_counts(file, *counts[-1])
+    print_counts("all", *map(sum, zip(*counts, strict=True)))
 
 
 def print_counts(file, planted, survived, timed_out):

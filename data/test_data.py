@@ -62,10 +62,9 @@ def latency_file(values):
 
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory):
-    """A folder with made-up public tables: the CSV in shuffled order, and one device's latency.
+    """A folder of made-up public tables, shuffled: the CSV, and two devices of one latency.
 
-    Returns (folder, index order of the rows, accuracy by row, latency by row). The same latency is
-    there as that of a second device."""
+    Returns (folder, row of each NAS-Bench-201 index, accuracy by row, latency by row)."""
     folder = tmp_path_factory.mktemp("tables")
     rng = np.random.default_rng(0)
     order = rng.permutation(N_CELLS)  # row of each NAS-Bench-201 index
@@ -88,13 +87,12 @@ def web(tables, tmp_path, monkeypatch):
     pages = {}
     devices = build_benchmark.devices()
     for name in ("nats_bench.csv", "latency/pixel3.pt", "latency/1080ti_32.pt"):
-        repository = build_benchmark.LATENCY_REPOSITORY
-        if name == "nats_bench.csv":
-            repository = build_benchmark.CSV_REPOSITORY
         content = (tables[0] / name).read_bytes()
-        pages[f"{build_benchmark.SERVER}/{repository}/{name}"] = content
-        if name != "nats_bench.csv":
+        repository = build_benchmark.CSV_REPOSITORY
+        if name.startswith("latency"):
+            repository = build_benchmark.LATENCY_REPOSITORY
             devices[Path(name).stem]["sha256"] = hashlib.sha256(content).hexdigest()
+        pages[f"{build_benchmark.SERVER}/{repository}/{name}"] = content
 
     def urlopen(url, timeout):
         assert 0 < timeout <= 60
@@ -105,8 +103,8 @@ def web(tables, tmp_path, monkeypatch):
     monkeypatch.setattr(build_benchmark.urllib.request, "urlopen", urlopen)
     monkeypatch.setattr(build_benchmark, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(build_benchmark, "devices", lambda: devices)
-    csv_sha256 = build_benchmark.sha256_of(tables[0] / "nats_bench.csv")
-    monkeypatch.setattr(build_benchmark, "CSV_SHA256", csv_sha256)
+    sha256 = build_benchmark.sha256_of(tables[0] / "nats_bench.csv")
+    monkeypatch.setattr(build_benchmark, "CSV_SHA256", sha256)
     return pages
 
 
@@ -173,10 +171,8 @@ def test_tables_from_a_folder(web, tables, tmp_path, capfd):
         assert benchmark.provenance["device"] == "GTX 1080 Ti (modelled)"
         assert benchmark.provenance["epochs"] == 200
         assert len(benchmark.provenance["sha256"]) == files
-    other = tmp_path / "other"
-    other.mkdir()
-    command[2] = str(other)
-    for spoil in ((other / "nats_bench.csv").touch, (other / "nats_bench.csv").unlink):
+    command[2] = str(tmp_path)
+    for spoil in ((tmp_path / "nats_bench.csv").touch, (tmp_path / "nats_bench.csv").unlink):
         spoil()
         words = "nats_bench.csv: missing, or its SHA-256 differs"
         refused(capfd, main, [*command, "pixel3"], words, "fetch http")
@@ -396,21 +392,6 @@ BAD_LATENCIES = [  # (content of latency/pixel3.pt in a search space of 8 cells,
     (latency_file(EIGHT_MS[:7]), "latency_ms is not a list of 8"),
     (latency_file([-9.0] * 8), "positive and finite, not -9.0 (row 0)"),
 ]
-
-
-@pytest.mark.parametrize(("content", "words"), BAD_LATENCIES, ids=range(len(BAD_LATENCIES)))
-def test_bad_latency_files(content, words, tmp_path, capfd, monkeypatch):
-    """Catches a zip that is unpacked, or fills the memory, and values that are looked into."""
-    monkeypatch.chdir(tmp_path)
-    small_space(monkeypatch, 8)
-    Path("latency").mkdir()
-    Path("latency/pixel3.pt").write_bytes(content)
-    before = files_of(".")
-    with within(seconds=2):
-        refused(capfd, main, ["tables", "--list", "--from", "."], "pixel3.pt: not a", words)
-    assert files_of(".") == before
-
-
 BUILDS = """
 surrogate --out folder                | 2 | --out folder is a folder: name the file to write
 surrogate --out folder/../.           | 2 | is a folder: name the file to write
@@ -496,19 +477,28 @@ BAD_CELLS = [  # (content of a cell's file, words)
 ]
 
 
-@pytest.mark.parametrize(("content", "words"), BAD_CELLS, ids=range(len(BAD_CELLS)))
-def test_bad_cells(content, words, tmp_path, capfd, monkeypatch):
-    """Catches a cell that runs code, fills the memory, or ends in a traceback."""
-    monkeypatch.chdir(tmp_path)
-    path = Path("bad.pbz2")
-    path.write_bytes(content)
+BAD_FILES = [("latency/pixel3.pt", *case) for case in BAD_LATENCIES]
+BAD_FILES += [("000000.pickle.pbz2", *case) for case in BAD_CELLS]
 
-    def read(_):
-        return command_line.run(build_benchmark.read_natsbench_cell, path)
+
+@pytest.mark.parametrize(("name", "content", "words"), BAD_FILES, ids=range(len(BAD_FILES)))
+def test_bad_files(name, content, words, tmp_path, capfd, monkeypatch):
+    """Catches a zip or a cell that runs code, is unpacked, fills the memory, or ends in a
+    traceback, and values that are looked into."""
+    monkeypatch.chdir(tmp_path)
+    small_space(monkeypatch, 8)
+    Path("latency").mkdir()
+    Path(name).write_bytes(content)
+    before = files_of(".")
+
+    def read(arguments):
+        if name.startswith("latency"):
+            return main(["tables", "--list", "--from", "."])
+        return command_line.run(build_benchmark.read_natsbench_cell, Path(name))
 
     with within(seconds=2):
-        refused(capfd, read, [], "bad.pbz2", words)
-    assert files_of(".") == {"bad.pbz2": content}
+        refused(capfd, read, [], f"{Path(name).name}", words)
+    assert files_of(".") == before
 
 
 def test_a_damaged_type_of_a_number():
@@ -624,8 +614,7 @@ def test_live_edges():
     and the output from its end."""
     for cell in CELLS[::37]:
         present = np.zeros((4, 4), bool)
-        for (start, end), operation in zip(nas_benchmark.EDGES, cell, strict=True):
-            present[start, end] = operation != 0
+        present[tuple(np.transpose(nas_benchmark.EDGES))] = cell != 0
         reach = np.linalg.matrix_power(np.eye(4) + present, 3) > 0  # (from, to)
         alive = [present[a, b] and reach[0, a] and reach[b, 3] for a, b in nas_benchmark.EDGES]
         assert surrogate.live_edges(cell).tolist() == alive, cell
@@ -635,10 +624,8 @@ def test_surrogate_is_what_it_says():
     """Catches fitted numbers that could be taken for measured ones, and a file that grows."""
     facts = SURROGATE.provenance
     assert SURROGATE.name == "surrogate (fitted, not measured)"
-    for key in ("split", "epochs", "trials"):
-        assert facts[key].endswith("(fitted)")
-    for key in ("device", "batch"):
-        assert facts[key].endswith("(modelled)")
+    assert all(facts[key].endswith("(fitted)") for key in ("split", "epochs", "trials"))
+    assert all(facts[key].endswith("(modelled)") for key in ("device", "batch"))
     assert nas_benchmark.SURROGATE.stat().st_size < 400_000
     assert (SURROGATE.accuracy[~CONNECTED] == 0.01).all()
     assert SURROGATE.accuracy[CONNECTED].min() > 0.02
@@ -694,34 +681,20 @@ def test_errors_of_a_fit(monkeypatch):
     assert errors["cells_ms"] == pytest.approx(19.92 - 15)
 
 
-def test_surrogate_latency_against_published_facts():
-    """Catches a latency that misses what is known of the official one."""
-    known = {
-        "4 2 1 2 1 1": 13.183,
-        "3 3 4 0 3 4": 16.139,
-        "1 1 1 0 2 0": 11.145,
-        "3 3 3 1 3 3": 19.92,
-    }
-    for cell, ms in known.items():
-        row = nas_benchmark.cell_to_row([int(op) for op in cell.split()])
-        assert SURROGATE.latency_ms[row] == pytest.approx(ms, abs=0.4)
+def test_latency_of_the_surrogate():
+    """Catches a latency that misses what is published of the official one, a cost on the wrong
+    operation, a committed file of another model, and data/README.md, which says that T lies within
+    what the facts leave open."""
+    cells = [[4, 2, 1, 2, 1, 1], [3, 3, 4, 0, 3, 4], [1, 1, 1, 0, 2, 0], [3, 3, 3, 1, 3, 3]]
+    known_ms = SURROGATE.latency_ms[nas_benchmark.cell_to_row(cells)]
+    assert known_ms == pytest.approx([13.183, 16.139, 11.145, 19.92], abs=0.4)
     quantiles = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1]
     published = [8.561, 8.934, 10.308, 11.435, 12.502, 13.637, 14.299, 15.0, 16.606, 26.141]
     ours = np.quantile(SURROGATE.latency_ms, quantiles)
     assert ours == pytest.approx(published, abs=0.25)
-
-
-def test_surrogate_latency_is_additive():
-    """Catches a cost on the wrong operation, and a committed file of another model."""
     base, none, conv_1x1, conv_3x3, pooling = surrogate.latency_parameters() / 100
-    cost = [none, 0, conv_1x1, conv_3x3, pooling]
-    for row in range(0, N_CELLS, 61):
-        ms = base + sum(cost[op] for op in CELLS[row])
-        assert SURROGATE.latency_ms[row] == pytest.approx(ms, abs=1e-9)
-
-
-def test_other_numbers_meet_the_facts_as_well():
-    """Catches data/README.md, which says that T lies within what the facts leave open."""
+    cost = np.array([none, 0, conv_1x1, conv_3x3, pooling])
+    assert SURROGATE.latency_ms == pytest.approx(base + cost[CELLS].sum(axis=1), abs=1e-9)
     best = nas_benchmark.cell_to_row([3, 3, 3, 1, 1, 3])
     others_ms = surrogate.latencies(np.array([634, 83, 327, 267, 53]))
     assert np.abs(np.concatenate(surrogate.latency_errors(others_ms))).max() < 0.24
