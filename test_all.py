@@ -149,10 +149,8 @@ def test_table_1():
 
 
 def test_readme_shows_what_nas_reward_prints():
-    """Catches any digit, mark, preference or sentence of Table 1, and of what the text says: also
-    rounding where the paper cuts, a pair read the wrong way round, a ratio upside down.
-
-    README's text was read line by line, beside the paper."""
+    """Catches any digit, mark, preference or sentence of Table 1, and of what the text says, as in
+    rounding where the paper cuts, or a ratio upside down. README was read beside the paper."""
     shown = SHOWN.partition("\n\nTable 1: ")[2].partition("\n\nBest of all ")[0]
     printed, _ = printed_by(nas_reward)
     lines = re.compile(r".*[^-\n].*").findall  # all but rules and empty ones
@@ -380,11 +378,14 @@ def test_one_step_in_the_head():
     weights["Wx"][K] = [0.0, math.log(3), ln2, 2 * ln2]  # the start token; i, f, g, o
     weights["Wo"][0, 0] = ln2 / 0.48
     cell = [4, 0, 0, 0, 0, 0]
-    step = written(cell, weights, h_start=0.5, c_start=(ln2 - 0.5 * 0.6) / 0.75)
-    # g = tanh(ln 2) = 0.6,  c = 0.75 c_start + 0.5 * 0.6 = ln 2,  h = 0.8 tanh(ln 2) = 0.48
-    by_hand = dict(i=1 / 2, f=3 / 4, g=0.6, o=4 / 5, c=ln2, h=0.48)
-    for name, value in by_hand.items():
-        assert step[name][0] == pytest.approx(value)
+    c_start = (ln2 - 0.5 * 0.6) / 0.75
+    step = written(cell, weights, h_start=0.5, c_start=c_start)
+    assert step["i"][0] == pytest.approx(1 / 2)
+    assert step["f"][0] == pytest.approx(3 / 4)
+    assert step["g"][0] == pytest.approx(0.6)  # tanh(ln 2)
+    assert step["o"][0] == pytest.approx(4 / 5)
+    assert step["c"][0] == pytest.approx(ln2)  # 0.75 c_start + 0.5 * 0.6
+    assert step["h"][0] == pytest.approx(0.48)  # 0.8 tanh(ln 2)
     assert step["p"][0] * 6 == pytest.approx([2, 1, 1, 1, 1])  # logits: ln 2, 0, 0, 0, 0
     assert step["a"].tolist() == [*cell, K]
 
@@ -433,7 +434,8 @@ def test_plain_updates_equal_central_differences(decay, advantages):
     """Catches an update by another loss, or with weights of before, with and without baseline; a
     baseline that includes the present reward, or decays the wrong way."""
     search = plain.Reinforce(0, 3, 0.1, entropy_weight=0.3, baseline_decay=decay)
-    for R, A in zip([1.0, 2.0, 0.0, 2.0], advantages, strict=True):
+    rewards = [1.0, 2.0, 0.0, 2.0]
+    for R, A in zip(rewards, advantages, strict=True):
         cell = search.sample()
         theta = to_vector(search.weights)
         search.learn(R)
@@ -512,7 +514,8 @@ def test_lesson():
         assert said["cell"].startswith(words)
         p = search.tensors["p"][0]
         one_hot = np.eye(K)[cell[0]]
-        for name, values in dict(p=p, dlogits=A[k] * (p - one_hot)).items():
+        dlogits = A[k] * (p - one_hot)
+        for name, values in dict(p=p, dlogits=dlogits).items():
             shown = np.array(said[name].split()[:K], float)
             assert shown == pytest.approx(values, abs=2e-4)
         assert said["edge 0->1"].split()[:K] == list(plain.SHORT)
@@ -547,9 +550,8 @@ def on_the_board(controller, run, cell):
 
 
 def test_both_controllers_have_the_same_gradient():
-    """Catches any slip in the fast controller: order of gates, bias, token, a mixing of runs.
-
-    And buffers that carry something over from one update to the next."""
+    """Catches any slip in the fast controller: order of gates, bias, token, a mixing of runs, and
+    buffers that carry something over from one update to the next."""
     controller = random_controller()
     adam = Adam(controller.theta, 0.05)
     advantages = np.array([0.8, -1.3, 0.1])
@@ -610,7 +612,8 @@ def test_float32_agrees_with_float64():
     gradient = single.gradient(advantage, 0.01)
     expected = double.gradient(advantage, 0.01)
     assert (gradient.dtype, expected.dtype) == (np.float32, np.float64)
-    assert np.abs(gradient - expected).max() < 1e-5 * np.abs(expected).max()
+    error = np.abs(gradient - expected).max()
+    assert error < 1e-5 * np.abs(expected).max()
     assert single.probabilities() == pytest.approx(double.probabilities(), rel=1e-3)
     log_p = controller_numpy.log_softmax(np.array([[1e4, 0.0, -1e4]]))
     assert log_p.tolist() == [[0.0, -1e4, -2e4]]
@@ -679,7 +682,8 @@ def test_enumeration_equals_the_board():
     p = controller.probabilities()
     assert p.shape == (2, N_CELLS)
     assert p.sum(axis=1) == pytest.approx(1, abs=1e-12)
-    for run, row in itertools.product(range(2), (0, 1, 7, 3125, 9876, 15624)):
+    rows = (0, 1, 7, 3125, 9876, 15624)
+    for run, row in itertools.product(range(2), rows):
         log_p = plain.log_probability(**on_the_board(controller, run, CELLS[row]))
         assert p[run, row] == pytest.approx(math.exp(log_p), rel=1e-9)
 
