@@ -1014,14 +1014,14 @@ def test_runs_unlike_the_papers():
 
 
 SIGNS = """
-++++++    |  2 / 2**6 | supported
-+++++00+  |  2 / 2**6 | supported
-------000 |  2 / 2**6 | reversed
-+++--+    | 44 / 2**6 | inconclusive
-+++++     |  2 / 2**5 | too few seeds
-----+     | 12 / 2**5 | too few seeds
-+-0       |         1 | too few seeds
-00        |         1 | too few seeds
+++++++          |  2 / 2**6 | supported
+++++++000000000 |  2 / 2**6 | supported
+------000000000 |  2 / 2**6 | reversed
++++--+          | 44 / 2**6 | inconclusive
++++++           |  2 / 2**5 | too few seeds
+----+           | 12 / 2**5 | too few seeds
++-0             |         1 | too few seeds
+00              |         1 | too few seeds
 """  # of the differences | p | verdict
 
 
@@ -1029,8 +1029,9 @@ def test_signs_are_judged():
     """Catches one tail instead of two, ties that count, and a p above 1: all signs, enumerated;
     "supported" for the other reward, a verdict from five pairs, a size that counts."""
     for signs, p, verdict in cases(SIGNS):
-        values = [k * ("-0+".index(sign) - 1) for k, sign in enumerate(signs, 1)]
-        assert claims.judge_sign(np.array(values)) == (eval(p), verdict)
+        values = np.array(["-0+".index(sign) - 1 for sign in signs])
+        for size in (1, 7):
+            assert claims.judge_sign(size * values) == (eval(p), verdict)
     patterns = np.array(list(itertools.product((-1, 1), repeat=9)))
     away = np.abs(patterns.sum(axis=1))  # from balance
     for k, signs in enumerate(patterns):
