@@ -794,7 +794,7 @@ def test_values_are_judged():
         assert claims.rank_p(paper, three, bounds) == 1
     assert claims.judge_value(0, runs, 0, True) == (0.05, "outside")
     assert claims.judge_value(1, runs, 0, True) == (0.1, "inside")
-    assert claims.judge_value(0, runs, np.full(39, -1), True) == (1, "inside")
+    assert claims.judge_value(0, runs, -np.ones(39), True) == (1, "inside")
     assert claims.judge_value(0, runs[1:], 0, True)[1] == "too few seeds"
     assert claims.judge_value(0, runs, 0, False) == (None, "not comparable")
     assert claims.range_95(np.arange(41)) == [1, 39]
@@ -869,14 +869,14 @@ def test_runs_unlike_the_papers():
 
 
 SIGNS = """
-++++++    |  2 / 2**6 | supported
-+++++00+  |  2 / 2**6 | supported
-------000 |  2 / 2**6 | reversed
-+++--+    | 44 / 2**6 | inconclusive
-+++++     |  2 / 2**5 | too few seeds
-----+     | 12 / 2**5 | too few seeds
-+-0       |         1 | too few seeds
-00        |         1 | too few seeds
+++++++          |  2 / 2**6 | supported
+++++++000000000 |  2 / 2**6 | supported
+------000000000 |  2 / 2**6 | reversed
++++--+          | 44 / 2**6 | inconclusive
++++++           |  2 / 2**5 | too few seeds
+----+           | 12 / 2**5 | too few seeds
++-0             |         1 | too few seeds
+00              |         1 | too few seeds
 """  # of the differences | p | verdict
 
 
@@ -884,8 +884,9 @@ def test_signs_are_judged():
     """Catches one tail instead of two, ties that count, and a p above 1: all signs, enumerated;
     "supported" for the other reward, a verdict from five pairs, a size that counts."""
     for signs, p, verdict in cases(SIGNS):
-        values = [k * ("-0+".index(sign) - 1) for k, sign in enumerate(signs, 1)]
-        assert claims.judge_sign(np.array(values)) == (eval(p), verdict)
+        values = np.array(["-0+".index(sign) - 1 for sign in signs])
+        for size in (1, 7):
+            assert claims.judge_sign(size * values) == (eval(p), verdict)
     patterns = np.array(list(itertools.product((-1, 1), repeat=9)))
     away = np.abs(patterns.sum(axis=1))  # from balance
     for k, signs in enumerate(patterns):
@@ -1140,8 +1141,7 @@ def test_any_number_of_workers_gives_the_same_bytes(problem, tmp_path):
     for workers in (1, 2, 8):
         runs = run_searches(problem, range(9), 251, workers, LIGHT)  # 18 runs: two groups
         run_experiment.write_samples(path, runs)
-        expected = [column.tolist() for e in runs.expected.values() for column in e.values()]
-        found.append((path.read_bytes(), expected))
+        found.append((path.read_bytes(), pickle.dumps(runs.expected)))
     assert found[0] == found[1] == found[2]
 
 
