@@ -1342,9 +1342,8 @@ def test_provenance_as_printed():
 # --- VI. The command: run_experiment.py -------------------------------------------------------
 
 SMALL = ["--seeds", "2", "--samples", "600"]
-FILES = ["best.png", "claims.png", "fig2.png", "fig3.png", "fig6.png", "fig7.png"]
-FILES += ["landscape.png"]
-FILES += ["samples.csv.gz", "summary.json", "table1.csv"]
+FILES = [f"{name}.png" for name in ("best", "claims", "fig2", "fig3", "fig6", "fig7")]
+FILES += ["landscape.png", "samples.csv.gz", "summary.json", "table1.csv"]
 
 
 def start(*arguments, **options):
@@ -1356,85 +1355,82 @@ def start(*arguments, **options):
 
 def lines_of_samples(folder):
     """samples.csv.gz as {reward: [[a dict of text per network] per seed]}."""
-    found = {}
+    found = collections.defaultdict(list)
     with gzip.open(Path(folder) / "samples.csv.gz", "rt", newline="") as file:
-        for line in csv.DictReader(file):
-            of_reward = found.setdefault(line["reward"], {})
-            of_reward.setdefault(line["seed"], []).append(line)
-    return {reward: list(seeds.values()) for reward, seeds in found.items()}
+        one_search = operator.itemgetter("reward", "seed")
+        for (reward, _), lines in itertools.groupby(csv.DictReader(file), one_search):
+            found[reward].append(list(lines))
+    return found
 
 
-def read_samples(folder, *names):
-    """{reward or "random": (accuracy, latency_ms), or the columns `names`}, (seeds, samples)."""
-    return {
-        reward: [
-            np.array([[float(line[name] or 0) for line in lines] for lines in seeds])
-            for name in names or ("accuracy", "latency_ms")
-        ]
-        for reward, seeds in lines_of_samples(folder).items()
-    }
+def read_samples(folder):
+    """{reward or "random": [accuracy, latency_ms]}, each (seeds, samples)."""
+
+    def column(name, seeds):
+        return np.array([[float(line[name]) for line in lines] for lines in seeds])
+
+    names = ("accuracy", "latency_ms")
+    searches = lines_of_samples(folder).items()
+    return {reward: [column(name, seeds) for name in names] for reward, seeds in searches}
 
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory):
     """(folder, what it printed, summary.json) of one small run with two workers."""
     folder = tmp_path_factory.mktemp("results")
-    options = ["--seeds", 7, "--samples", 600, "--workers", 2]
-    process = start(*options, "--out", folder)
+    process = start("--seeds", 7, "--samples", 600, "--workers", 2, "--out", folder)
     printed, error = process.communicate()
-    assert error == ""
-    assert process.returncode == 0
+    assert (process.returncode, error) == (0, "")
     return folder, printed, json.loads((folder / "summary.json").read_text())
+
+
+PARSED = """
+--quick           | seeds=2, samples=1000
+                  | seeds=40, samples=5000, first_seed=0, rewards=["mnasnet", "proposed"]
+                  | target_ms=17, target_quantile=None, out="results", animate=False
+                  | hidden=64, learning_rate=0.001, entropy_weight=0.005, baseline_decay=0.95
+--quick --seeds 3 --animate                     | seeds=3, samples=1000, animate=True
+--seeds 10000 --samples 3333 --target-ms 1.5    | seeds=10_000, samples=3333, target_ms=1.5
+--samples 1000000 --seeds 20 --workers 1024     | seeds=20, samples=1_000_000, workers=1024
+--first-seed 1000000000 --target-quantile .75   | first_seed=1_000_000_000, target_quantile=0.75
+--rewards mnasnet,proposed,mnasnet_hard,tunas   | rewards=list(REWARDS)
+--seeds 20 --samples 1000000 --rewards mnasnet,proposed,mnasnet_hard,tunas | seeds=20
+--hidden 8 --learning-rate 0.003                | hidden=8, learning_rate=0.003
+--entropy-weight 0 --baseline-decay none        | entropy_weight=0, baseline_decay=None
+"""
 
 
 def test_defaults_and_limits():
     """Catches other defaults than README promises (the paper's 5,000 networks, 40 seeds, 17 ms), a
     --quick that overrides what was asked for, a limit of one too few, another quantile."""
-    args = run_experiment.parse([])
-    assert args.rewards == ["mnasnet", "proposed"]
-    assert (args.seeds, args.first_seed, args.samples, args.out) == (40, 0, 5000, "results")
-    assert args.seeds >= claims.MIN_RUNS  # every claim can be decided
-    chosen = dict(hidden=64, learning_rate=0.001, entropy_weight=0.005, baseline_decay=0.95)
-    assert chosen == nas_search.HYPERPARAMETERS  # by the rule of study/hyperparameters.md
-    args = run_experiment.parse(["--quick", "--seeds", "3"])
-    assert (args.seeds, args.samples) == (3, 1000)
-    assert run_experiment.parse(["--quick"]).seeds == 2
-    most = "--samples 1000000 --seeds 20 --workers 1024 --first-seed 1000000000"
-    args = run_experiment.parse([*most.split(), "--rewards", ",".join(REWARDS)])
-    assert args.rewards == list(REWARDS)
-    assert (args.samples, args.first_seed) == (1_000_000, 1_000_000_000)
-    assert run_experiment.parse(["--seeds", "10000", "--samples", "3333"]).seeds == 10_000
-    assert vars(args).items() >= nas_search.HYPERPARAMETERS.items()
-    typed = "--learning-rate 0.003 --entropy-weight 0 --hidden 8 --baseline-decay none"
-    changed = dict(hidden=8, learning_rate=0.003, entropy_weight=0.0, baseline_decay=None)
-    assert vars(run_experiment.parse(typed.split())).items() >= changed.items()
     quantile = np.quantile(SURROGATE.latency_ms, 0.75)
-    targets = {"": 17.0, "--target-ms 1.5": 1.5, "--target-quantile .75": quantile}
-    for text, target_ms in targets.items():
-        args = run_experiment.parse(text.split())
+    for typed, expected in cases(PARSED):
+        args = run_experiment.parse(typed.split())
+        assert vars(args).items() >= eval(f"dict({expected})").items()
+        target_ms = quantile if args.target_quantile else args.target_ms
         assert run_experiment.target_of(args, SURROGATE) == target_ms
+    # by the rule of study/hyperparameters.md
+    assert vars(run_experiment.parse([])).items() >= nas_search.HYPERPARAMETERS.items()
 
 
 def test_pages_show_what_a_run_prints(results):
     """Catches a number, a heading or a line that is not printed as docs/results.md shows it, or not
     where. Above "Search", to the letter; below, but for our numbers and the verdicts."""
-    printed = results[1].strip("\n")
-    assert max(len(line) for line in printed.splitlines()) <= 100
-    above, _, below = printed.partition("\nSearch (Fig. 7)")
-    shown_above, _, shown_below = SHOWN.partition("\nSearch (Fig. 7)")
-    assert above.split() == shown_above.split()
+
+    def heads(text):
+        """The first words of each line of the claims, without numbers and verdicts."""
+        lines = text.partition("\nThe paper's claims: ")[2].splitlines()
+        words = [re.findall(r"[A-Za-z]{3,}", line[:33]) for line in lines]
+        return [word for word in words if word][:21]  # up to what the run as a whole is
+
+    printed = results[1]
+    assert max(map(len, printed.splitlines())) <= 100
+    above, shown = (text.partition("\nSearch (Fig. 7)")[0] for text in (printed, SHOWN))
+    assert above.split() == shown.split()
+    assert heads(printed) == heads(SHOWN)
     block = README.partition("```text\n")[2].partition("\n```")[0]
     assert block in SHOWN
     assert block.startswith("The paper's claims: ")
-
-    def heads(text):
-        """The first words of each line below the search, without numbers and verdicts."""
-        lines = text.partition("\nThe paper's claims: ")[2].splitlines()
-        words = [re.findall(r"[A-Za-z]{3,}", line[:33]) for line in lines]
-        return [word for word in words if word]
-
-    found, shown = heads(below), heads(shown_below)
-    assert found[:21] == shown[:21]  # up to what the run as a whole is
 
 
 def section(printed, title):
@@ -1452,11 +1448,11 @@ def test_prints_the_means_of_the_windows(results):
     for begin, (end, line) in zip((0, 250, 500), lines, strict=True):
         expected = []
         for name in ("mnasnet", "proposed", "random"):
-            accuracy, ms = (column[:, begin : int(end)].mean(axis=1) for column in points[name])
-            share = sum(mean <= 17 for mean in ms) / 7
+            accuracy, ms = (column[:, begin : int(end)] for column in points[name])
+            share = np.mean(ms.mean(axis=1) <= 17)
             expected += [100 * accuracy.mean(), ms.mean(), round(100 * share)]
-        numbers = [float(number) for number in re.findall(r"[\d.]+", line)]
-        assert numbers == pytest.approx(expected, abs=6e-3)
+        numbers = re.findall(r"[\d.]+", line)
+        assert list(map(float, numbers)) == pytest.approx(expected, abs=6e-3)
 
 
 def test_rows_and_the_bar(monkeypatch, capsys):
@@ -1464,80 +1460,62 @@ def test_rows_and_the_bar(monkeypatch, capsys):
     calls = []
     monkeypatch.setattr(command_line, "clear_progress", lambda: calls.append("cleared"))
     monkeypatch.setattr(command_line, "progress", lambda *numbers: calls.append(numbers))
-    rows = {"random": np.full((1, 250), 10383)}
-    target_ms = SURROGATE.latency_ms[rows["random"]].mean(axis=1)[0]
+    rows = np.full((1, 250), 10383)
+    problem = Problem(SURROGATE, ["proposed"], SURROGATE.latency_ms[rows].mean())
     args = run_experiment.parse(["--samples", "500"])
-    on_window = run_experiment.window_printer(Problem(SURROGATE, ["proposed"], target_ms), args)
-    on_window(rows, 250)
+    run_experiment.window_printer(problem, args)({"random": rows}, 250)
     assert capsys.readouterr().out.split()[-1] == "100%"
-    cleared, (end, samples, seconds) = calls
-    assert cleared == "cleared"
-    assert (end, samples) == (250, 500)
+    (*before, seconds) = calls.pop()
+    assert (calls, before) == (["cleared"], [250, 500])
     assert 0 <= seconds < 60
-
-
-def test_claims_as_printed(results):
-    """Catches a number of another line or column."""
-    _, printed, summary = results
-    lines = iter(section(printed, "The paper's claims: ")[1:])
-    for e in summary["claims"]:
-        if e["kind"] == "value" and not e["reward"]:
-            continue  # on the line of its sign
-        line = next(lines)
-        while not line.startswith("    "):
-            line = next(lines)
-        digits = 0 if e["unit"] == "samples" else 1
-        shown = ["-", "never"]
-        if e["median"] is not None:
-            shown.append(f"{e['median']:,.{digits}f}")
-        assert set(line.split()) & set(shown)
-        if e["reward"]:
-            verdict = "" if e["verdict"] == "no claim" else e["verdict"]
-            assert line[18:].split()[0] == e["reward"]
-            assert line.endswith(f"{e['random']:,.{digits}f}  {verdict}".rstrip())
 
 
 LARGE = """
                                   paper   ours: median [min, max]    random  verdict
   Fig. 6: samples under T in a search, repeats counted
-    any accuracy  mnasnet             -        0  [0, 0]
-                  proposed            -    1,000  [1,000, 2,000]
+    any accuracy  mnasnet             -        0  [0, 0]              3,500
+                  proposed            -    1,000  [1,000, 2,000]      3,500
                   more by       claimed    1,000  [1,000, 2,000]             supported
-    of 50-60%     mnasnet           659        0  [0, 0]                     outside all 40
-                  proposed          780        0  [0, 0]                     outside all 40
+    of 50-60%     mnasnet           659        0  [0, 0]              1,000  outside all 40
+                  proposed          780        0  [0, 0]              1,000  outside all 40
                   more by           121        0  [0, 0]                     ODD
-    of 60-70%     mnasnet           781        0  [0, 0]                     outside all 40
-                  proposed        1,004    1,000  [1,000, 2,000]             inside
+    of 60-70%     mnasnet           781        0  [0, 0]              2,500  outside all 40
+                  proposed        1,004    1,000  [1,000, 2,000]      2,500  inside
                   more by           223    1,000  [1,000, 2,000]             supported; size outside
   Fig. 7: after how many samples a window of 250 has its mean under T
-    stays under T mnasnet         4,750    never  in 0 of 40 runs            outside all 40
-                  proposed        4,000    4,000  in 40 of 40 runs           inside
+    stays under T mnasnet         4,750    never  in 0 of 40 runs     1,500  outside all 40
+                  proposed        4,000    4,000  in 40 of 40 runs    1,500  inside
                   sooner by         750 >= 1,000  40 pairs                   supported; size outside
-    first under T mnasnet         4,750    never  in 0 of 40 runs            outside all 40
-                  proposed        4,000    4,000  in 40 of 40 runs           inside
+    first under T mnasnet         4,750    never  in 0 of 40 runs     1,500  outside all 40
+                  proposed        4,000    4,000  in 40 of 40 runs    1,500  inside
   Fig. 7: rise of the mean accuracy, in percentage points
-                  mnasnet       claimed      9.5  [9.5, 9.5]                 supported
-                  proposed      claimed      9.5  [9.5, 9.5]                 supported
+                  mnasnet       claimed      9.5  [9.5, 9.5]            9.5  supported
+                  proposed      claimed      9.5  [9.5, 9.5]            9.5  supported
   The run as a whole: 50-60%, 60-70% and stays under T, of both rewards
 """
 
 
 def test_claims_of_a_large_run_as_printed(capsys):
-    """Catches ">=" forgotten, a number where there is none, a verdict left out; a sign without its
-    size, and "outside all" of a number among ours; what a run of a few seeds cannot say."""
+    """Catches ">=" forgotten, a number where there is none, or of another line or column, a verdict
+    left out; a sign without its size, and "outside all" of a number among ours; what a run of a few
+    seeds cannot say."""
     points = {"mnasnet": made_up([5000] * 40), "proposed": made_up([4000] * 30 + [3000] * 10)}
-    *lines, last = claims.claims_report(claims.evaluate_claims(points, 17.0)).splitlines()
+    points["random"] = made_up([1500] * 40)
+    results = claims.evaluate_claims(points, 17.0)
+    run_experiment.print_claims(results, 40)
+    printed = capsys.readouterr().out
+    assert claims.claims_report(results) in printed
+    assert "a number of the paper takes" not in printed
+    *lines, last = claims.claims_report(results).splitlines()
     assert lines == LARGE.replace("ODD", "inconclusive; size outside").strip("\n").splitlines()
     assert last.startswith("    the paper's lies ")
     assert last.endswith(" p = 0.024; n = 40")
-    run_experiment.print_claims(claims.evaluate_claims(points, 17.0), 40)
-    assert "a number of the paper takes" not in capsys.readouterr().out
     few = {name: (accuracy[:5], ms[:5]) for name, (accuracy, ms) in points.items()}
     run_experiment.print_claims(claims.evaluate_claims(few, 17.0), 5)
     printed = capsys.readouterr().out
     assert "takes both rewards, T and samples of the paper, and 19 seeds" in printed
     assert "  a number of the paper takes T = 17 ms, 5,000 samples and 39 seeds,\n" in printed
-    never = {name: made_up([5000] * 40) for name in points}
+    never = {name: made_up([5000] * 40) for name in ("mnasnet", "proposed")}
     report = claims.claims_report(claims.evaluate_claims(never, 17.0))
     assert re.search(r"sooner by         750        -  0 pairs +not testable\n", report)
 
@@ -1545,20 +1523,17 @@ def test_claims_of_a_large_run_as_printed(capsys):
 def test_runs_that_say_little(capsys):
     """Catches a T that forbids nothing, or everything, without a word; a reward in whose units the
     entropy weight means something else."""
-    for target_ms, words in ((8.9, "2.0% of"), (9, ""), (21.7, ""), (22, "98.1% of")):
+    says = {8.9: "careful: 2.0% of .* everything;", 9: "^$", 21.7: "^$"}
+    says[22] = "careful: 98.1% of .* nothing;"
+    for target_ms, said in says.items():
         run_experiment.print_what_the_target_forbids(Problem(SURROGATE, ["mnasnet"], target_ms))
-        printed = capsys.readouterr().out
-        assert bool(words) == ("careful: " in printed)
-        assert words in printed
-        assert ("everything" if target_ms < 15 else "nothing") in printed or not words
+        assert re.search(said, capsys.readouterr().out.replace("\n", " "))
     scales = {}
     for k in (150, 99, 0.02, 0.009):
         scales[f"{k:g} R"] = lambda *columns, k=k: k * mnasnet(*columns)
     run_experiment.print_optima(Problem(SURROGATE, scales, 17.0), 0.0)
-    told = [line for line in capsys.readouterr().out.splitlines() if "careful" in line]
-    assert [line.split(" varies ")[0] for line in told] == [
-        f"  careful: R of {name}" for name in ("150 R", "0.009 R")
-    ]
+    told = re.findall("  careful: R of (.*) varies ", capsys.readouterr().out)
+    assert told == ["150 R", "0.009 R"]
 
 
 def test_summary(results):
@@ -1569,10 +1544,11 @@ def test_summary(results):
     keys = "benchmark settings table1 comparisons optimum fixed_points claims whole_run compared"
     assert list(summary) == [*keys.split(), "best_found", "timing", "versions", "policy"]
     expected = dict(seeds=7, samples=600, target_ms=17.0, workers=2)
-    expected["hyperparameters"] = nas_search.HYPERPARAMETERS
+    expected |= dict(hyperparameters=HYPERPARAMETERS)
     assert expected.items() <= summary["settings"].items()
     assert summary["versions"]["numpy"] == np.__version__
     assert np.shape(summary["policy"]["proposed"]["accuracy"]) == (7, 3)
+    assert claims.claims_report(summary["claims"]) in printed
     timing = summary["timing"]
     assert timing["searches"] == 14
     assert set(timing["wall_s"]) == {"search"}
@@ -1582,63 +1558,59 @@ def test_summary(results):
     assert "  14 searches of 600 samples; results in " in printed
     with open(folder / "table1.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    table_1 = nas_reward.table_1()
-    assert rows == [{key: str(value) for key, value in e.items()} for e in table_1]
-    assert summary["table1"] == table_1
+    assert rows == [{key: str(value) for key, value in e.items()} for e in summary["table1"]]
+    assert summary["table1"] == nas_reward.table_1()
     assert summary["comparisons"] == json.loads(json.dumps(nas_reward.comparisons()))
 
 
-def test_optimum_and_best_found(results):
-    """Catches an optimum of another reward; searches that are pooled, or a best cell above T; a
-    median of those only that found it; and what is printed of them."""
-    folder, printed, summary = results
-    optimum = summary["optimum"]
+def test_optimum(results):
+    """Catches an optimum of another reward, or a best cell above T."""
+    optimum = results[2]["optimum"]
     assert list(optimum) == ["best_under_T", "mnasnet", "proposed"]
     best = SURROGATE.accuracy[SURROGATE.latency_ms <= 17].max()
     assert optimum["best_under_T"]["accuracy"] == best
     for name in ("mnasnet", "proposed"):
-        table = REWARDS[name](*COLUMNS)
-        cell = nas_benchmark.string_to_cell(optimum[name]["arch"])
-        assert optimum[name]["reward"] == table.max()
-        assert table[nas_benchmark.cell_to_row(cell)] == table.max()
+        R = REWARDS[name](*COLUMNS)
+        row = nas_benchmark.cell_to_row(nas_benchmark.string_to_cell(optimum[name]["arch"]))
+        assert optimum[name]["reward"] == R[row] == R.max()
+
+
+def test_best_found(results):
+    """Catches searches that are pooled, or a best cell above T; a median of those only that found
+    it; and what is printed of them."""
     runs = made_up_runs(["tunas"], seeds=4, samples=50)
-    row = int(np.flatnonzero((SURROGATE.accuracy == best) & runs.problem.under)[0])
-    above = np.flatnonzero(SURROGATE.accuracy > best)  # more accurate, and above T
-    runs.rows = {name: np.zeros((4, 50), int) + above[0] for name in ("tunas", "random")}
-    runs.rows["tunas"][0, 9] = runs.rows["tunas"][1, 19] = runs.rows["tunas"][2, 29] = row
+    under = runs.problem.under
+    best = SURROGATE.accuracy[under].max()
+    [row, *_] = np.flatnonzero((SURROGATE.accuracy == best) & under)
+    [above, *_] = np.flatnonzero(SURROGATE.accuracy > best)  # more accurate, and above T
+    runs.rows = {name: np.full((4, 50), above) for name in ("tunas", "random")}
+    runs.rows["tunas"][[0, 1, 2], [9, 19, 29]] = row
     runs.rows["random"][3, 0] = row
-    runs.rows["random"][:3, -1] = np.flatnonzero(runs.problem.under)[0]  # the last sample counts
-    found = runs.best_found()
-    assert found["tunas"] == dict(
-        runs_that_found_it=3, of=4, median_samples=25.0, median_accuracy=best
-    )
-    assert found["random"] == dict(
-        runs_that_found_it=1, of=4, median_samples=None, median_accuracy=SURROGATE.accuracy[0]
-    )
-    for line, (name, e) in zip(
-        section(printed, "Best cell under T ")[1:], summary["best_found"].items(), strict=True
-    ):
+    runs.rows["random"][:3, -1] = np.flatnonzero(under)[0]  # the last sample counts
+    found = {name: list(e.values()) for name, e in runs.best_found().items()}
+    assert found == dict(tunas=[3, 4, 25.0, best], random=[1, 4, None, SURROGATE.accuracy[0]])
+    folder, printed, summary = results
+    lines = section(printed, "Best cell under T ")[1:]
+    for line, (name, points) in zip(lines, read_samples(folder).items(), strict=True):
+        e = summary["best_found"][name]
         after = "never" if e["median_samples"] is None else f"{e['median_samples']:,.0f}"
         words = f"{name} {e['runs_that_found_it']} of 7 {after} {e['median_accuracy']:.2%}"
         assert line.split() == words.split()
-        under = [
-            [a for a, ms in zip(*run, strict=True) if ms <= 17]
-            for run in zip(*read_samples(folder)[name], strict=True)
-        ]
-        assert e["median_accuracy"] == np.median([max(run) for run in under])
+        most = [accuracy[ms <= 17].max() for accuracy, ms in zip(*points, strict=True)]
+        assert e["median_accuracy"] == np.median(most)
 
 
 def test_rewards_compared(results):
     """Catches a comparison the wrong way round, unpaired or with ties; one cell for another."""
     accuracy = np.full((3, 500), 0.5)
-    latency_ms = np.full((3, 500), 10.0)
-    slow = np.where(np.arange(500) < np.array([[1], [0], [2]]), 20.0, 10.0)
     better = accuracy + [[0.0], [0.1], [0.1]] * (np.arange(500) >= 499)
-    points = dict(one=(accuracy, latency_ms), other=(better, slow), random=(better, slow))
+    slow = np.where(np.arange(500) < np.array([[1], [0], [2]]), 20.0, 10.0)
+    one, other = (accuracy, np.full((3, 500), 10.0)), (better, slow)
+    points = dict(one=one, other=other, random=other)
     found = claims.compare_rewards(points, 17.0, best=0.6)
-    assert [(e["first"], e["second"]) for e in found] == [("other", "one")] * 3
+    assert {(e["first"], e["second"]) for e in found} == {("other", "one")}
     assert [(e["ahead"], e["of"], e["p"]) for e in found] == [(0, 2, 0.5), (2, 2, 0.5), (2, 2, 0.5)]
-    assert claims.found_after(*points["other"], 17.0, 0.6).tolist() == [math.inf, 500, 500]
+    assert claims.found_after(*other, 17.0, 0.6).tolist() == [math.inf, 500, 500]
     _, printed, summary = results
     lines = section(printed, "Rewards compared by seed: ")
     for line, e in zip(lines, summary["compared"], strict=True):
@@ -1649,50 +1621,48 @@ def test_rewards_compared(results):
 def test_same_again_and_in_other_company(results, tmp_path):
     """Catches results that depend on chance, or on other seeds and rewards in the run."""
     before = lines_of_samples(results[0])
-    problem = Problem(SURROGATE, ["tunas", "proposed"], 17.0)
-    runs = run_searches(problem, [1, 2], 600)
+    runs = run_searches(Problem(SURROGATE, ["tunas", "proposed"], 17.0), [1, 2], 600)
     run_experiment.write_samples(tmp_path / "samples.csv.gz", runs)
     after = lines_of_samples(tmp_path)
     assert list(after) == ["tunas", "proposed", "random"]
-    assert after["proposed"] == before["proposed"][1:3]
-    assert after["random"] == before["random"][1:3]
+    for name in ("proposed", "random"):
+        assert after[name] == before[name][1:3]
 
 
 def test_samples_are_true(results):
     """Catches rows whose accuracy, latency or reward is another cell's, and two seeds, or two
     rewards, that draw the same networks."""
     found = lines_of_samples(results[0])
-    for reward, seeds in found.items():
-        for rows in seeds:
-            assert [int(row["sample"]) for row in rows] == list(range(1, 601))
-            for row in rows[::7]:
-                cell = nas_benchmark.cell_to_row(nas_benchmark.string_to_cell(row["arch"]))
-                point = (float(SURROGATE.accuracy[cell]), float(SURROGATE.latency_ms[cell]))
-                value = "" if reward == "random" else str(REWARDS[reward](*point))
-                assert (row["accuracy"], row["latency_ms"]) == tuple(map(str, point))
-                assert row["reward_value"] == value
-    all_runs = [rows for seeds in found.values() for rows in seeds]
-    assert len({tuple(row["arch"] for row in rows) for rows in all_runs}) == 21
+    searches = [(reward, k, rows) for reward in found for k, rows in enumerate(found[reward])]
+    assert len({tuple(row["arch"] for row in rows) for _, _, rows in searches}) == 21
+    for reward, seed, rows in searches:
+        assert [int(row["sample"]) for row in rows] == list(range(1, 601))
+        for row in rows[::7]:
+            cell = nas_benchmark.cell_to_row(nas_benchmark.string_to_cell(row["arch"]))
+            point = [float(column[cell]) for column in COLUMNS]
+            value = "" if reward == "random" else REWARDS[reward](*point)
+            expected = [reward, seed, row["sample"], row["arch"], *point, value]
+            assert list(row.values()) == list(map(str, expected))
 
 
-def test_a_run_with_other_hyperparameters(tmp_path, capfd):
+def test_a_run_with_other_hyperparameters(tmp_path, capfd, monkeypatch):
     """Catches an option that changes nothing, or that summary.json or the titles do not know."""
+    monkeypatch.setattr(run_experiment, "draw", lambda *_: None)
     options = "--seeds 1 --samples 300 --learning-rate 0.01 --entropy-weight 0.03 --hidden 16"
     options = [*options.split(), "--baseline-decay", "none", "--out", str(tmp_path)]
     assert run_experiment.main(options) == 0
+    assert "at entropy weight 0.03:" in capfd.readouterr().out
     chosen = dict(hidden=16, learning_rate=0.01, entropy_weight=0.03, baseline_decay=None)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["settings"]["hyperparameters"] == chosen
     problem = Problem(SURROGATE, ["mnasnet", "proposed"], 17.0)
     assert summary["fixed_points"] == problem.fixed_points(0.03)
-    assert "at entropy weight 0.03:" in capfd.readouterr().out
     runs = run_searches(problem, [0], 300, hyperparameters=chosen)
     for name, (accuracy, _) in read_samples(tmp_path).items():
         assert np.array_equal(accuracy, runs.points()[name][0])
     changed = "hidden 16, learning rate 0.01, entropy weight 0.03, baseline decay none"
     assert figures.source(runs) == f"{SURROGATE.name}, {changed}"
-    usual = run_searches(problem, [0], 10)
-    assert figures.source(usual) == SURROGATE.name
+    assert figures.source(made_up_runs(["mnasnet"])) == SURROGATE.name
 
 
 def test_the_least_run(tmp_path, capfd):
