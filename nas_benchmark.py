@@ -56,19 +56,6 @@ CONNECTED = np.any([CELLS[:, path].all(axis=1) for path in PATHS], axis=0)  # (1
 CONVOLUTIONS = ((CELLS == 2) | (CELLS == 3)).sum(axis=1)  # of each cell, (15625,)
 
 
-def network_of(cell):
-    """What one cell computes, as a nested tuple: equal for cells that are the same network.
-
-    Dead edges are left out, and sums have no order. The 15,625 cells are 4,930 networks."""
-    sums = [("input",), (), (), ()]  # per node: what is added there; () is nothing
-    for (start, end), operation in zip(EDGES, cell, strict=True):
-        if operation == 1:  # a copy of a sum adds the same terms
-            sums[end] += sums[start]
-        elif operation > 1 and sums[start]:
-            sums[end] += ((int(operation), tuple(sorted(sums[start], key=repr))),)
-    return tuple(sorted(sums[3], key=repr))
-
-
 def cell_to_row(cells):
     """The row of each cell: (..., 6) operation numbers -> (...) integers."""
     return np.asarray(cells) @ PLACE_VALUES

@@ -264,7 +264,7 @@ def completed(ms):
     missing = np.flatnonzero(np.isnan(latency_ms))
     if not len(missing):
         return latency_ms, ""
-    networks = [nas_benchmark.network_of(cell) for cell in nas_benchmark.CELLS.tolist()]
+    networks = [surrogate.network_of(cell) for cell in nas_benchmark.CELLS.tolist()]
     measured = {}
     for row in np.flatnonzero(np.isfinite(latency_ms)):
         measured.setdefault(networks[row], []).append(latency_ms[row])

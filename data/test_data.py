@@ -261,7 +261,7 @@ def test_own_latency_that_is_not_complete(tmp_path):
     """Catches a cell that failed, or is not there, with the latency of another network; a refusal
     of what public sets look like, and of cells that compute nothing in 75 ns or in 0 ms."""
     path = tmp_path / "own.csv"
-    networks = [nas_benchmark.network_of(cell) for cell in CELLS.tolist()]
+    networks = [surrogate.network_of(cell) for cell in CELLS.tolist()]
     firsts = sorted({network: row for row, network in reversed(list(enumerate(networks)))}.values())
     one_each = ["architecture,ms"] + [f"{NAMES[row]},{OWN[row]}" for row in firsts]
     path.write_text("\n".join(one_each))
@@ -305,7 +305,7 @@ def test_networks():
                 nodes[end] = nodes[end] + np.sin(weights[operation - 2] @ nodes[start])
         return nodes[3].round(9) + 0.0
 
-    networks = [nas_benchmark.network_of(cell) for cell in CELLS.tolist()]
+    networks = [surrogate.network_of(cell) for cell in CELLS.tolist()]
     outputs = [output(cell).tobytes() for cell in CELLS.tolist()]
     assert len(set(networks)) == len(set(outputs)) == 4930
     assert len(set(zip(networks, outputs, strict=True))) == 4930

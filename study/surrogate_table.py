@@ -15,7 +15,7 @@ from pages import markdown
 import nas_benchmark
 from claims import count_under
 from command_line import tracked
-from nas_benchmark import CELLS, CONNECTED, N_CELLS, Benchmark, network_of
+from nas_benchmark import CELLS, CONNECTED, N_CELLS, Benchmark
 from nas_reward import PAIR, T_MS
 from nas_search import HYPERPARAMETERS, Problem, run_searches, words_of
 
@@ -65,7 +65,7 @@ def noise_floor(measured):
     """The standard deviation of connected cells around the mean of those of the same network."""
     networks = {}
     for cell, accuracy in zip(CELLS[CONNECTED].tolist(), measured[CONNECTED], strict=True):
-        networks.setdefault(network_of(cell), []).append(accuracy)
+        networks.setdefault(surrogate.network_of(cell), []).append(accuracy)
     squares = sum(len(same) * np.var(same) for same in networks.values())
     return np.sqrt(squares / (CONNECTED.sum() - len(networks)))
 
