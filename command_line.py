@@ -43,13 +43,13 @@ class Parser(argparse.ArgumentParser):
 # --- Errors -----------------------------------------------------------------------------------
 
 
-def print_unless_interrupted(kind, error, trace):
-    """Print a traceback, but none of Ctrl-C before `run` is reached, or as a worker starts."""
+def print_traceback(kind, *error):
+    """sys.excepthook, silent at Ctrl-C before `run` is reached, or as a worker starts."""
     if kind is not KeyboardInterrupt:
-        sys.__excepthook__(kind, error, trace)
+        sys.__excepthook__(kind, *error)
 
 
-sys.excepthook = print_unless_interrupted
+sys.excepthook = print_traceback
 
 
 def run(command, argv):
@@ -116,9 +116,6 @@ def describe_os_error(error):
     return f"{Path(*known)}: {reason}"
 
 
-# --- Signals and progress ---------------------------------------------------------------------
-
-
 def stop_on_signals():
     """Let the signals that would end a command at once end it as Ctrl-C does, tidily."""
     if threading.current_thread() is threading.main_thread():
@@ -131,17 +128,14 @@ def stop(number, frame):
     raise KeyboardInterrupt(number)
 
 
-@contextlib.contextmanager
-def signals_held():
-    """Let signals wait till the end of `with`, and never reach the processes started inside."""
-    if os.name != "posix":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, set(STOPS) - {signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def start_undisturbed(process):
+    """Start a worker process: a signal waits until it has started, and never reaches it."""
+    with contextlib.ExitStack() as at_end:
+        if os.name == "posix":
+            held = set(STOPS) - {signal.SIGTERM}
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+            at_end.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
+        process.start()
 
 
 def leave_signals_to_the_parent():
@@ -182,9 +176,7 @@ def tracked(todo):
 
 @contextlib.contextmanager
 def as_user_error(path, kind, advice):
-    """Turn whatever goes wrong inside into one UserError: "<path>: not a <kind> (why); <advice>".
-
-    For a damaged file can raise nearly anything."""
+    """Turn whatever a damaged file raises into UserError "<path>: not a <kind> (why); <advice>"."""
     try:
         yield
     except UserError:

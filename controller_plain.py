@@ -58,9 +58,6 @@ START = K  # the token before the first edge
 INIT_RANGE = 0.1  # weights start in U(-0.1, 0.1); biases at 0, the forget gate's at 1
 
 
-# --- Weights ----------------------------------------------------------------------------------
-
-
 def start_weights(rng, H):
     """Weights before learning: a dict of Wx, Wh, b, Wo and bo, those of controller_numpy."""
     size = (V + H + 1) * 4 * H + (H + 1) * K

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from claims import found_after
-from command_line import UserError, leave_signals_to_the_parent, signals_held
+from command_line import UserError, leave_signals_to_the_parent, start_undisturbed
 from controller_numpy import K, Reinforce, S, log_softmax
 from nas_benchmark import CELLS, N_CELLS, cell_to_string
 from nas_reward import REWARDS, SAMPLES, WINDOW, mnasnet, reward_table
@@ -58,7 +58,7 @@ def words_of(hyperparameters):
     return ", ".join(words).replace("_", " ").replace("None", "none")
 
 
-# --- What is searched -------------------------------------------------------------------------
+# --- What is searched, and what was sampled ---------------------------------------------------
 
 
 class Problem:
@@ -126,9 +126,6 @@ class Problem:
         for name, table in self.reward_tables.items():
             optima[name] = self.facts(np.argmax(table)) | {"reward": float(table.max())}
         return optima
-
-
-# --- What was sampled -------------------------------------------------------------------------
 
 
 @dataclass
@@ -328,8 +325,7 @@ def windows_in_parallel(problem, seeds, samples, workers, hyperparameters):
             links.append(ours)
             process = WORKERS.Process(target=worker_main, args=(its, links), daemon=True)
             processes.append(process)
-            with signals_held():
-                process.start()
+            start_undisturbed(process)
             its.close()
         for share, link, process in zip(shares, links, processes, strict=True):
             wait([link, process.sentinel])  # its first word, or its end

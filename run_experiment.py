@@ -128,13 +128,13 @@ def parse(argv):
     built = "benchmark file written by data/build_benchmark.py (default: the surrogate)"
     add("--benchmark", str, "PATH", built)
     some = f"comma-separated, from: {', '.join(REWARDS)} (default: {','.join(PAIR)})"
-    add("--rewards", rewards, None, some)
+    add("--rewards", str, "NAMES", some)
     add("--seeds", between(1, 10_000), "N", f"searches per reward (default: {SEEDS})")
     add("--first-seed", between(0, 10**9), "N", "the first seed (default: %(default)s)")
     add("--samples", between(1, 10**6), "N", f"samples per search (default: {SAMPLES})")
     add("--target-ms", float, "T", f"the target latency in ms (default: {T_MS:g})", target)
     quantile = "choose T so that this share of all cells is under it, e.g. 0.75"
-    add("--target-quantile", share, "Q", quantile, target)
+    add("--target-quantile", float, "Q", quantile, target)
     add("--learning-rate", between(1e-6, 1.0), "RATE", "of Adam (default: %(default)s)")
     weight = "of the entropy, in units of R (default: %(default)s)"
     add("--entropy-weight", between(0.0, 100.0), "W", weight)
@@ -142,28 +142,26 @@ def parse(argv):
     decay = "of the moving-average baseline, or none (default: %(default)s)"
     add("--baseline-decay", decay_or_none, "D|none", decay)
     add("--workers", between(1, 1_024), "N", "processes (default: all cores)")
-    add("--out", folder, "DIR", "folder for results (default: %(default)s)")
+    add("--out", os.path.expanduser, "DIR", "folder for results (default: %(default)s)")
     quick = "2 seeds of 1,000 samples, unless other numbers are given"
     parser.add_argument("--quick", action="store_true", help=quick)
     animate = "write search.gif as well: the policies during a search"
     parser.add_argument("--animate", action="store_true", help=animate)
-    parser.set_defaults(rewards=list(PAIR), first_seed=0, target_ms=T_MS, out="results")
+    parser.set_defaults(rewards=",".join(PAIR), first_seed=0, target_ms=T_MS, out="results")
     parser.set_defaults(workers=CORES, **HYPERPARAMETERS)
     args = parser.parse_args(argv)
+    args.rewards = args.rewards.split(",")
+    if not set(args.rewards) <= set(REWARDS) or len(set(args.rewards)) < len(args.rewards):
+        parser.error(f"--rewards: must be some of {', '.join(REWARDS)}, each once")
+    if not args.out:
+        parser.error("--out: must be the name of a folder")
     args.seeds = args.seeds or (2 if args.quick else SEEDS)
     args.samples = args.samples or (1000 if args.quick else SAMPLES)
     networks = (len(args.rewards) + 1) * args.seeds * args.samples
     if networks > MAX_NETWORKS:
         most = f"at most {MAX_NETWORKS:,} in one run, with those of random search"
-        parser.error(f"{networks:,} samples: {most}; ask for fewer --seeds or --samples")
+        parser.error(f"{networks:,} samples: {most}; take fewer seeds or samples")
     return args
-
-
-def folder(text):
-    """An argparse type: the name of a folder, which may begin with ~."""
-    if not text:
-        raise argparse.ArgumentTypeError("must be the name of a folder")
-    return os.path.expanduser(text)
 
 
 def between(least, most):
@@ -187,25 +185,12 @@ def decay_or_none(text):
     return float(text)
 
 
-def share(text):
-    """An argparse type: numbers between 0 and 1, both left out."""
-    if not 0 < float(text) < 1:
-        raise argparse.ArgumentTypeError("must be between 0 and 1")
-    return float(text)
-
-
-def rewards(text):
-    """An argparse type: names of REWARDS with commas between them."""
-    names = text.split(",")
-    if not set(names) <= set(REWARDS) or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(f"must be some of {', '.join(REWARDS)}, each once")
-    return names
-
-
 def target_of(args, benchmark):
     """T in ms: the quantile of the benchmark's latency, or --target-ms. Raises UserError."""
     target_ms = args.target_ms
     if args.target_quantile is not None:
+        if not 0 < args.target_quantile < 1:
+            raise UserError("--target-quantile must be between 0 and 1")
         target_ms = float(np.quantile(benchmark.latency_ms, args.target_quantile))
     if not 0 < target_ms <= MAX_MS:
         raise UserError(f"T must be above 0 and at most {MAX_MS:,.0f} ms, not {target_ms:g} ms")

@@ -2158,7 +2158,7 @@ TYPED = """
 --target-ms 17ms                     | invalid float value: '17ms'
 --target-quantile 1                  | between 0 and 1
 --target-quantile nan                | between 0 and 1
---target-quantile 75%                | invalid share value
+--target-quantile 75%                | invalid float value
 --target-quantile 0.7 --target-ms 9  | not allowed with
 --rewards mnasnet,best               | --rewards: must be some of mnasnet
 --rewards tunas,tunas                | each once
