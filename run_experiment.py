@@ -147,11 +147,11 @@ def parse(argv):
     parser.add_argument("--quick", action="store_true", help=quick)
     animate = "write search.gif as well: the policies during a search"
     parser.add_argument("--animate", action="store_true", help=animate)
-    parser.set_defaults(rewards=",".join(PAIR), first_seed=0, target_ms=T_MS, out="results")
-    parser.set_defaults(workers=CORES, **HYPERPARAMETERS)
+    parser.set_defaults(rewards=",".join(PAIR), first_seed=0, target_ms=T_MS)
+    parser.set_defaults(workers=CORES, out="results", **HYPERPARAMETERS)
     args = parser.parse_args(argv)
-    args.rewards = args.rewards.split(",")
-    if not set(args.rewards) <= set(REWARDS) or len(set(args.rewards)) < len(args.rewards):
+    names = args.rewards = args.rewards.split(",")
+    if not set(names) <= set(REWARDS) or len(set(names)) < len(names):
         parser.error(f"--rewards: must be some of {', '.join(REWARDS)}, each once")
     if not args.out:
         parser.error("--out: must be the name of a folder")
