@@ -122,7 +122,7 @@ def ends(runs, table, form, pair, kind="search"):
 
 def by_strength(runs, table):
     """(y, w, number) of each pair on a table, the weakest first."""
-    return sorted({(line["y"], line["w"], line["pair"]) for line in select(runs, table=table)})
+    return sorted({(e["y"], e["w"], e["pair"]) for e in select(runs, table=table)})
 
 
 def end_text(end):
@@ -188,7 +188,7 @@ def strengths_table(runs):
 # --- Strength: the picture --------------------------------------------------------------------
 
 PANELS = (MODELLED, "titan_rtx_256", "pixel3")
-STYLES = {  # of a form: names of its curve and of the paper's setting; size of the optimum's cross
+STYLES = {  # names of a form's curve and of the paper's setting; size of a cross
     "mnasnet": ("MnasNet's form", "the paper's w = -0.07", 24),
     "proposed": ("the proposed form", "the paper's y = 0.1", 14),
 }
@@ -220,7 +220,7 @@ def draw_ends(axes, runs, table):
     pairs = [pair for _, _, pair in by_strength(runs, table)]
     searches = [[ends(runs, table, form, pair) for pair in pairs] for form in PAIR]
     curves = np.median(searches, axis=2)  # (2, pairs, 3)
-    axes.plot(curves[:, :, 1], curves[:, :, 0], ls=":", color="black", lw=2.5)  # a line per pair
+    axes.plot(curves[:, :, 1], curves[:, :, 0], ls=":", color="black", lw=2.5)
     axes.lines[-1].set_label("equal penalty")
     cross = dict(ms=18, mew=5, label="cell of highest reward for a large dot")
     axes.plot([], [], "x", color="black", **cross)
@@ -238,7 +238,7 @@ def draw_ends(axes, runs, table):
         seen += [[dot, cross]]
     seen = np.concatenate(seen)
     margin = 0.1 * np.ptp(seen, axis=0)
-    limits = np.transpose([seen.min(axis=0) - margin, seen.max(axis=0) + margin])  # (3, 2)
+    limits = np.transpose([seen.min(axis=0) - margin, seen.max(axis=0) + margin])
     axes.set(xlim=limits[1], ylim=limits[0])
 
 

@@ -72,8 +72,8 @@ def whole_of(results):
 
 
 SPREAD = 100  # networks, that a policy must still spread over after 5,000
-RULE = dict(table=MODELLED, hidden=64, learning_rate=0.001, baseline_decay=0.95)  # what it fixes
-SIX = [f"{claim}.{reward}" for claim in VALUES for reward in PAIR]  # values of a run as a whole
+RULE = dict(table=MODELLED, hidden=64, learning_rate=0.001, baseline_decay=0.95)
+SIX = [f"{claim}.{reward}" for claim in VALUES for reward in PAIR]  # of the whole
 WILD = dict(table=MODELLED, learning_rate=0.003, entropy_weight=0.003)
 
 
@@ -97,9 +97,9 @@ def hyperparameter_tables(folder=STUDY):
     }
 
 
-def judged(verdict_lines):
+def judged(lines):
     """{claim: its last line} of the claims that have a verdict."""
-    return {line["claim"]: line for line in verdict_lines if line["verdict"] != "no claim"}
+    return {line["claim"]: line for line in lines if line["verdict"] != "no claim"}
 
 
 def rule_table(candidates):
@@ -179,7 +179,7 @@ def odds_table(with_b, without, measured):
         few, more = f"fig6_50_60.{name}", f"fig6_60_70.{name}"
         odds = [measured[few][x] / measured[more][x] for x in ("paper", "random")]
         for lines in (with_b, without):
-            medians = [(line[f"{few}.median"], line[f"{more}.median"]) for line in lines]
+            medians = [(e[f"{few}.median"], e[f"{more}.median"]) for e in lines]
             odds.append(max(a / b for a, b in medians if b > 0))
         rows.append("{} | {:.2f} | {:.2f} | {:.2f} | {:.2f}".format(name, *odds))
     header = " | the paper | uniform sampling | highest with b, medians | highest without"
@@ -227,7 +227,7 @@ def verdict_lines(folder, table, target):
     runs = run_searches(problem, range(SEEDS))
     results = evaluate_claims(runs.points(), problem.target_ms)
     line |= whole_of(results)
-    return [line | dict(claim=key(e)) | {name: e[name] for name in KEPT} for e in results]
+    return [line | dict(claim=key(e)) | {x: e[x] for x in KEPT} for e in results]
 
 
 def verdict_tables(folder=STUDY):
@@ -245,7 +245,7 @@ def verdict_tables(folder=STUDY):
     text = as_table(header, rows.values()) + "\n"
     for claim, last in judged(lines).items():
         found = [line["verdict"] for line in select(lines, claim=claim)]
-        found = [verdict for verdict in found if verdict != "not comparable"]  # at another T
+        found = [x for x in found if x != "not comparable"]  # at another T
         if len(set(found)) == 1:
             text += f'\n- "{last["text"]}": {found[0]} on all {len(found)} lines'
     return {"directions": text}

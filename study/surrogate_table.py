@@ -20,7 +20,7 @@ from nas_reward import PAIR, T_MS
 from nas_search import HYPERPARAMETERS, Problem, run_searches, words_of
 
 SEEDS = range(40)
-NARROW = HYPERPARAMETERS | dict(entropy_weight=0.001)  # searches that end with a few networks
+NARROW = HYPERPARAMETERS | dict(entropy_weight=0.001)  # ends with a few networks
 EDGES_AT_ONCE = (2, 3, surrogate.EDGES_AT_ONCE)  # of the three models
 FOLDS = 5
 TOP = 156  # 1 % of the cells

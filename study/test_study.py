@@ -34,9 +34,6 @@ STUDY = tables.STUDY
 PROBLEM = Problem(SURROGATE, PAIR, 17.0)
 
 
-# --- beyond.py --------------------------------------------------------------------------------
-
-
 @given(y=st.floats(0.01, 0.9), accuracy=ACCURACIES, target_ms=st.floats(2.0, 200.0))
 def test_equal_strength(y, accuracy, target_ms):
     """Catches a y of equal strength that is not the inverse of w."""
@@ -86,9 +83,6 @@ def test_optima():
         assert meets == (lost == 0)
     line = beyond.optima_line(*np.array([(1, 1, 0, 1), (0.0, 2.0, -5.0, 4.0)]))
     assert list(line.values()) == pytest.approx([4, 75, 25, 2.0, 3.6])
-
-
-# --- logits.py and published.py ---------------------------------------------------------------
 
 
 def test_a_table_of_logits():
@@ -201,9 +195,6 @@ def test_help_table_4():
             assert printed[cell_to_row(list(map(int, cell)))]
 
 
-# --- sensitivity.py and fixed_points.py -------------------------------------------------------
-
-
 def test_settings_of_the_grid(monkeypatch):
     """Catches a spread of another window or reward, columns in another order than the file's, and
     defaults that the rule of hyperparameters.md does not lead to."""
@@ -265,9 +256,6 @@ def test_fixed_points_beside_searches():
     edges = [[line[name] for name in SHORT] for line in steps]
     assert edges[0] == pytest.approx([1.2] * 5, abs=0.1)
     assert np.sum(edges, axis=1) == pytest.approx([6] * 4, abs=0.1)
-
-
-# --- The pages and the pictures ---------------------------------------------------------------
 
 
 def test_pictures(tmp_path):
