@@ -574,7 +574,8 @@ def test_both_controllers_draw_the_same_networks(decay):
     another run, or of another cell than the one drawn."""
     options = SETTINGS | dict(baseline_decay=decay)
     seeds = [0, 1, 1]
-    table = np.stack([reward(*COLUMNS) for reward in (mnasnet, proposed, mnasnet)])
+    rewards = (mnasnet, proposed, nas_reward.tunas)
+    table = np.stack([reward(*COLUMNS) for reward in rewards])
     fast = Reinforce(seeds, **options, dtype=np.float64)
     parts = [fast.search(table, samples) for samples in (100, 200)]
     rows = np.concatenate(parts, axis=1)
