@@ -78,8 +78,8 @@ def experiment(argv):
     print_best_found(runs)
     with timed(wall_s, "figures"):
         draw(args.out, runs, results, args.animate)
-    print_conclusion(results, runs, args.out)
     print_time(args, runs, wall_s)
+    print_conclusion(results, runs, args.out)
 
 
 def compared(runs):
