@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import errno
 import importlib.util
+import io
 import os
 import secrets
 import shutil
@@ -22,8 +23,9 @@ STOPS = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP", 
 UNFINISHED = ".unfinished-"  # begins the name of a folder that a run is writing to
 A_DAY = 86_400  # seconds
 
-if os.environ.get("MPLBACKEND", "").startswith("module:"):
-    del os.environ["MPLBACKEND"]  # of a notebook whose Python is another one
+inline = "matplotlib_inline"  # of a notebook, whose Python may be another one
+if inline in os.environ.get("MPLBACKEND", "") and importlib.util.find_spec(inline) is None:
+    del os.environ["MPLBACKEND"]
 for package in ("numpy", "matplotlib"):
     if importlib.util.find_spec(package) is None:
         sys.exit(f"{package} is missing: pip install -r requirements.txt")
@@ -59,7 +61,7 @@ def run(command, argv):
             stream.reconfigure(errors="replace")  # "?" for a letter that this terminal lacks
     stop_on_signals()
     printed = sys.stdout
-    sys.stdout = WhileRead(printed)
+    sys.stdout = WhileRead(printed or io.StringIO())  # None: closed by >&-
     try:
         command(argv)
         return 0

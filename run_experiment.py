@@ -91,9 +91,9 @@ def compared(runs):
 
 def draw(out, runs, results, animate):
     """All figures, and the animation if asked for. Raises OSError if they fail."""
-    import figures  # here, for --help should not wait for matplotlib
-
     try:
+        import figures  # here, for --help should not wait for matplotlib
+
         with atomic_output(out) as folder:
             figures.write_figures(folder, runs, results)
             if animate:
