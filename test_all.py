@@ -1385,15 +1385,14 @@ def results(tmp_path_factory):
 PARSED = """
 --quick                     | seeds=2, samples=1000
 --quick --seeds 3 --animate | seeds=3, samples=1000, animate=True
-                            | seeds=40, samples=5000, first_seed=0, rewards=["mnasnet", "proposed"]
-                            | target_ms=17, target_quantile=None, animate=False, out="results"
-                            | hidden=64, learning_rate=0.001
-                            | entropy_weight=0.005, baseline_decay=0.95
+          | seeds=40, samples=5000, first_seed=0, rewards=["mnasnet", "proposed"], out="results"
+          | target_ms=17, hidden=64, learning_rate=0.001, entropy_weight=0.005, baseline_decay=0.95
 --hidden 8 --learning-rate .003              | hidden=8, learning_rate=0.003
 --baseline-decay none --entropy-weight 0     | baseline_decay=None, entropy_weight=0
 --workers 1024 --target-quantile .75         | workers=1024, target_quantile=0.75
 --seeds 10000 --samples 3333 --target-ms 1.5 | seeds=10_000, samples=3333, target_ms=1.5
---first-seed 1000000000 --rewards ALL --samples 1000000 --seeds 20 | first_seed=10**9, rewards=ALL
+--rewards proposed,tunas --first-seed 1000000000 | rewards=["proposed", "tunas"], first_seed=10**9
+--rewards mnasnet,proposed,mnasnet_hard,tunas --samples 1000000 --seeds 20 | samples=1_000_000
 """
 
 
@@ -1402,8 +1401,8 @@ def test_defaults_and_limits():
     --quick that overrides what was asked for, a limit of one too few, another quantile."""
     quantile = np.quantile(SURROGATE.latency_ms, 0.75)
     for typed, expected in cases(PARSED):
-        args = run_experiment.parse(typed.replace("ALL", ",".join(REWARDS)).split())
-        assert vars(args).items() >= eval(f"dict({expected})", dict(ALL=list(REWARDS))).items()
+        args = run_experiment.parse(typed.split())
+        assert vars(args).items() >= eval(f"dict({expected})").items()
         target_ms = quantile if args.target_quantile else args.target_ms
         assert run_experiment.target_of(args, SURROGATE) == target_ms
 
@@ -1488,35 +1487,32 @@ def test_claims_of_a_large_run_as_printed(capsys):
     """Catches ">=" forgotten, a number where there is none, or of another line or column, a verdict
     left out; a sign without its size, and "outside all" of a number among ours; what a run of a few
     seeds cannot say."""
-    points = {"mnasnet": made_up([5000] * 40), "proposed": made_up([4000] * 30 + [3000] * 10)}
-    points["random"] = made_up([1500] * 40)
-    results = claims.evaluate_claims(points, 17.0)
-    run_experiment.print_claims(results, 40)
-    printed = capsys.readouterr().out
-    assert claims.claims_report(results) in printed
-    assert "a number of the paper takes" not in printed
-    *lines, last = claims.claims_report(results).splitlines()
-    assert lines == LARGE.replace("ODD", "inconclusive; size outside").strip("\n").splitlines()
-    assert last.startswith("    the paper's lies ")
-    assert last.endswith(" p = 0.024; n = 40")
-    few = {name: (accuracy[:5], ms[:5]) for name, (accuracy, ms) in points.items()}
-    run_experiment.print_claims(claims.evaluate_claims(few, 17.0), 5)
-    printed = capsys.readouterr().out
-    assert "takes both rewards, T and samples of the paper, and 19 seeds" in printed
-    assert "  a number of the paper takes T = 17 ms, 5,000 samples and 39 seeds,\n" in printed
-    never = {name: made_up([5000] * 40) for name in ("mnasnet", "proposed")}
-    report = claims.claims_report(claims.evaluate_claims(never, 17.0))
-    assert re.search(r"sooner by         750        -  0 pairs +not testable\n", report)
+
+    def printed(seeds=40, **slow_until):
+        points = {name: made_up(networks[:seeds]) for name, networks in slow_until.items()}
+        run_experiment.print_claims(claims.evaluate_claims(points, 17.0), seeds)
+        return capsys.readouterr().out
+
+    many = dict(mnasnet=[5000] * 40, proposed=[4000] * 30 + [3000] * 10, random=[1500] * 40)
+    table, _, below = printed(**many).partition("\n    the paper's lies ")
+    assert table.endswith(LARGE.replace("ODD", "inconclusive; size outside").rstrip())
+    assert " p = 0.024; n = 40\n" in below
+    assert "a number of the paper takes" not in below
+    few = printed(5, **many)
+    assert "takes both rewards, T and samples of the paper, and 19 seeds" in few
+    assert "  a number of the paper takes T = 17 ms, 5,000 samples and 39 seeds,\n" in few
+    never = printed(mnasnet=[5000] * 40, proposed=[5000] * 40)
+    assert re.search(r"sooner by         750        -  0 pairs +not testable\n", never)
 
 
 def test_runs_that_say_little(capsys):
     """Catches a T that forbids nothing, or everything, without a word; a reward in whose units the
     entropy weight means something else."""
-    says = {8.9: "careful: 2.0% of .* everything;", 9: "^$", 21.7: "^$"}
-    says[22] = "careful: 98.1% of .* nothing;"
-    for target_ms, said in says.items():
+    said = []
+    for target_ms in (8.9, 9, 21.7, 22):
         run_experiment.print_what_the_target_forbids(Problem(SURROGATE, ["mnasnet"], target_ms))
-        assert re.search(said, capsys.readouterr().out.replace("\n", " "))
+        said += re.findall(r" careful: (\S+) of | nearly (\w+);", capsys.readouterr().out)
+    assert said == [("2.0%", ""), ("", "everything"), ("98.1%", ""), ("", "nothing")]
     scales = {}
     for k in (150, 99, 0.02, 0.009):
         scales[f"{k:g} R"] = lambda *columns, k=k: k * mnasnet(*columns)
@@ -1849,8 +1845,8 @@ def test_claims_picture(pictures):
                 assert here[{"": "o", ">=": ">", "<=": "<"}[e["censoring"]]] == [e["median"]]
                 assert here["None"] == np.quantile(e["per_seed"], [0.025, 0.975]).tolist()
                 assert here["|"] == e["per_seed"]
-            assert here.get("D") == (None if e["paper"] is None else [e["paper"]])
-            assert here.get("x") == (None if e["random"] is None else [e["random"]])
+            assert here.get("D", [None]) == [e["paper"]]
+            assert here.get("x", [None]) == [e["random"]]
     assert results == {}
     for background, _ in figures.VERDICTS.values():
         assert background not in (*figures.COLOURS, figures.GREY)
