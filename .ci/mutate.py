@@ -5,16 +5,15 @@
     python .ci/mutate.py claims.py --every 5       every fifth bug
 
 A bug is one operator, comparison, sign or number changed, or one statement left out. Survivors are
-printed as they are found: file, line, and the line with the bug in it. A bug that makes the tests
-take three times as long is caught, too, but is counted apart.
+printed: file, line, and the line with the bug in it. A bug that makes the tests take three times as
+long is caught, too, but is counted apart.
 
-First the tests run once without a bug, and it is noted which functions each of them executes. A bug
-is shown to the tests that execute its function, the fastest first, up to the first that fails; to
-all if it stands outside of functions. A test that starts a process counts as executing everything.
-Left out are bugs in what is only text, and the tests of how the files are written, because files
-with a bug are printed anew from their syntax trees. Needs Python 3.11, and Linux or macOS: each bug
+First the tests run without a bug, and it is noted which functions each executes. A bug is shown to
+the tests that execute its function, or start a process, the fastest first, up to the first that
+fails; to all if it stands outside of functions. Left out are bugs in what is only text, and the
+tests of how files are written: files with a bug are printed anew from their syntax trees. Each bug
 has a process of its own, forked from a worker that has imported pytest, but no file of the project.
-"""
+Needs Python 3.11, and Linux or macOS."""
 
 import argparse
 import ast
@@ -31,13 +30,14 @@ import sys
 import tempfile
 import time
 import types
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
 
 import hypothesis.strategies  # noqa: F401
 import matplotlib.widgets  # noqa: F401
-import numpy  # noqa: F401
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,10 +46,10 @@ FILES = ["nas_reward.py", "nas_benchmark.py", "controller_plain.py", "controller
 FILES += ["claims.py", "nas_search.py", "run_experiment.py", "figures.py", "command_line.py"]
 FILES += ["data/build_benchmark.py", "data/surrogate.py"]
 TESTS = ("test_all.py", "data/test_data.py")
-NOT_THE_PROGRAM = "# --- The project itself"  # the section whose tests read the files as text
+NOT_THE_PROGRAM = "# --- The project itself"  # a section: its tests read files as text
 RECORD = "record.pickle"  # in a worker's copy of the project
 STARTS = ("", "")  # in place of (file, function): a process is started
-LEFT_OUT = ("experiment", "draw", "heading", "main")  # functions that only call others, or speak
+LEFT_OUT = ("experiment", "draw", "heading", "main")  # functions that only speak
 
 
 # --- Bugs -------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ NAMES |= {new: old for old, new in NAMES.items()}
 def changes(node):
     """(line number, field, new value) for each bug that fits into one node of a syntax tree."""
     operator = type(getattr(node, "op", None))
-    number = isinstance(getattr(node, "operand", None), ast.Constant)  # it is changed instead
+    number = isinstance(getattr(node, "operand", None), ast.Constant)
     if operator in SWAPS and not number:
         yield node.lineno, "op", SWAPS[operator]()
     if isinstance(node, ast.Compare):
@@ -129,8 +129,7 @@ def changed_line(file, source):
     """The first line of `source`, which has a bug, that the file as it is does not have."""
     original = ast.unparse(ast.parse((ROOT / file).read_text())).splitlines()
     pairs = zip(original, source.splitlines(), strict=False)
-    differ = [new for old, new in pairs if old != new]
-    return differ[0].strip() if differ else ""
+    return next((new.strip() for old, new in pairs if old != new), "")
 
 
 # --- Tests ------------------------------------------------------------------------------------
@@ -199,7 +198,7 @@ def copy_project(folder):
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
-def run_tests(sources, options, plugins=(), limit_s=0):
+def run_tests(sources, options, plugin=None, limit_s=0):
     """The exit status of pytest, with {file: source} in place of these files; 0: tests pass.
 
     It has a process of its own, which an alarm ends."""
@@ -208,7 +207,7 @@ def run_tests(sources, options, plugins=(), limit_s=0):
         Path(file).write_text(source)
     process = os.fork()
     if not process:
-        be_pytest(options, plugins, limit_s)
+        be_pytest(options, plugin, limit_s)
     _, status = os.waitpid(process, 0)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process, signal.SIGKILL)  # what it has left behind
@@ -217,7 +216,7 @@ def run_tests(sources, options, plugins=(), limit_s=0):
     return status
 
 
-def be_pytest(options, plugins, limit_s):
+def be_pytest(options, plugin, limit_s):
     """Run pytest in a process that was forked for it, and end."""
     os.setsid()
     signal.alarm(limit_s)
@@ -225,13 +224,13 @@ def be_pytest(options, plugins, limit_s):
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
     sys.path[0] = os.getcwd()
-    sys.modules["__main__"] = types.ModuleType("__main__")  # a spawned worker would run this file
+    sys.modules["__main__"] = types.ModuleType("__main__")  # which spawned workers run
     sys.dont_write_bytecode = True
     usual = ["-q", "-p", "no:cacheprovider", f"--basetemp={os.getcwd()}/tmp"]
-    usual += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis is imported already
+    usual += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of Hypothesis
     code = 1
     try:
-        code = pytest.main([*usual, *options], [make() for make in plugins])
+        code = pytest.main([*usual, *options], plugin and [plugin()])
     finally:
         os._exit(code)
 
@@ -239,9 +238,11 @@ def be_pytest(options, plugins, limit_s):
 def record():
     """What the Recorder writes, without a bug and with the files printed anew."""
     _, _, rest = Path("test_all.py").read_text().partition(NOT_THE_PROGRAM)
-    others = [f"--deselect=test_all.py::{name}" for name in re.findall(r"\ndef (test_\w+)", rest)]
-    printed_anew = {file: ast.unparse(ast.parse(Path(file).read_text())) for file in FILES}
-    if run_tests(printed_anew, [*TESTS, *others], [Recorder]):
+    names = re.findall(r"\ndef (test_\w+)", rest)
+    others = [f"--deselect=test_all.py::{name}" for name in names]
+    trees = {file: ast.parse(Path(file).read_text()) for file in FILES}
+    printed_anew = {file: ast.unparse(tree) for file, tree in trees.items()}
+    if run_tests(printed_anew, [*TESTS, *others], Recorder):
         return None
     return pickle.loads(Path(RECORD).read_bytes())
 
@@ -249,18 +250,18 @@ def record():
 def tests_of(file, name, recorded):
     """The tests to show a bug to, in order: those of its function; all for what is in none."""
     own = TESTS[file.startswith("data/")]  # which of the two is about this file
-    executing = {test for test, (_, places) in recorded.items() if (file, name) in places}
-    starting = {test for test, (_, places) in recorded.items() if STARTS in places}
-    everything = name is None or "import" in executing
-    tests = (recorded.keys() if everything else executing | starting) - {"import"}
+    executing = {test for test, note in recorded.items() if (file, name) in note[1]}
+    tests = executing | {test for test, note in recorded.items() if STARTS in note[1]}
+    if name is None or "import" in executing:
+        tests = set(recorded)
     order = {test: (not test.startswith(own), test not in executing) for test in tests}
-    return sorted(tests, key=lambda test: (*order[test], recorded[test][0]))
+    return sorted(tests - {"import"}, key=lambda test: (*order[test], recorded[test][0]))
 
 
 def outcome(planted):
     """Of (file, bug, tests, seconds): the bug, and whether they pass; None: they take too long."""
     file, bug, tests, limit_s = planted
-    status = run_tests({file: bug[2]}, ["-x", *tests], (), limit_s) if tests else 0
+    status = run_tests({file: bug[2]}, ["-x", *tests], None, limit_s) if tests else 0
     return bug, None if status == signal.SIGALRM else status == 0
 
 
@@ -272,12 +273,19 @@ def survey(file, every, recorded, workers):
         limit_s = 20 + 3 * sum(recorded[test][0] for test in tests)
         planted.append((file, bug, tests, math.ceil(limit_s)))
     survived = timed_out = 0
-    for bug, passed in workers.imap_unordered(outcome, planted):
+    for bug, passed in workers.map(outcome, planted):
         timed_out += passed is None
         if passed:
             survived += 1
             print(f"survived  {file}:{bug[0]}  {changed_line(file, bug[2])}", flush=True)
-    return len(planted), survived, timed_out
+    return np.array([len(planted), survived, timed_out])
+
+
+def print_counts(file, counts):
+    planted, survived, timed_out = counts
+    caught = planted - survived
+    line = f"{file:24} {caught:5} of {planted:5} caught, {caught / planted:6.1%}"
+    print(f"{line}, {timed_out} of them by taking too long", flush=True)
 
 
 def main():
@@ -285,22 +293,20 @@ def main():
     parser.add_argument("files", nargs="*", default=FILES, help="default: all")
     parser.add_argument("--every", type=int, default=1, help="only every Nth bug")
     args = parser.parse_args()
-    counts = []
-    Pool = multiprocessing.get_context("fork").Pool
-    with tempfile.TemporaryDirectory() as folder, Pool(AT_ONCE, copy_project, [folder]) as workers:
-        recorded = workers.apply(record)
+    total = np.zeros(3, int)
+    fork = multiprocessing.get_context("fork")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(AT_ONCE, fork, copy_project, [folder]) as workers,
+    ):
+        recorded = workers.submit(record).result()
         if not recorded:
-            sys.exit("the tests fail without a bug, with the files printed anew; mend that first")
+            sys.exit("the tests fail without a bug, with files printed anew")
         for file in args.files:
-            counts.append(survey(file, args.every, recorded, workers))
-            print_counts(file, *counts[-1])
-    print_counts("all", *map(sum, zip(*counts, strict=True)))
-
-
-def print_counts(file, planted, survived, timed_out):
-    caught = planted - survived
-    line = f"{file:24} {caught:5} of {planted:5} caught, {caught / planted:6.1%}"
-    print(f"{line}, {timed_out} of them by taking too long", flush=True)
+            counts = survey(file, args.every, recorded, workers)
+            total += counts
+            print_counts(file, counts)
+    print_counts("all", total)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Tests of data/: where benchmark files come from, and the surrogate that ships."""
 
+import ast
 import bz2
 import hashlib
 import io
@@ -172,7 +173,8 @@ def test_tables_from_a_folder(web, tables, tmp_path, capfd):
         assert benchmark.provenance["epochs"] == 200
         assert len(benchmark.provenance["sha256"]) == files
     command[2] = str(tmp_path)
-    for spoil in ((tmp_path / "nats_bench.csv").touch, (tmp_path / "nats_bench.csv").unlink):
+    table = tmp_path / "nats_bench.csv"
+    for spoil in (table.touch, table.unlink):
         spoil()
         words = "nats_bench.csv: missing, or its SHA-256 differs"
         refused(capfd, main, [*command, "pixel3"], words, "fetch http")
@@ -222,15 +224,6 @@ BAD_OWN = [  # (the file's text, words of the refusal)
     (own_csv(np.random.default_rng(0).permutation(OWN)), "should be slower, and the rank corr"),
     (own_csv(OWN[:9000] + [-1] * 6625), "6,625 cells failed, 0 are not there, and 3,756 of"),
     (own_csv(OWN[:3000], strict=False), "12,625 are not there, and 8,762 of"),
-    (own_csv(OWN, line_1="architecture,latency_us"), "'latency_us' is not in ms: divide by 1,000"),
-    (own_csv(OWN, line_1="architecture,seconds"), "'seconds' is not in ms: multiply by 1,000"),
-    (own_csv(OWN, line_1="architecture,Latency (s)"), "multiply by 1,000, and call it ms"),
-    (own_csv(OWN, line_1="architecture,latencyNs"), "divide by 1,000,000"),
-    (own_csv(OWN, line_1="architecture,time [\u00b5s]"), "divide by 1,000"),
-    (own_csv(OWN, line_1="architecture,FPS"), "write 1000 / value"),
-    (own_csv(OWN, line_1="architecture,images/s"), "write 1000 / value"),
-    (own_csv(OWN, line_1="architecture,imgs_per_sec"), "write 1000 / value"),
-    (own_csv(OWN, line_1="architecture,MFLOPs"), "give the latency"),
     (own_csv(OWN, line_2=f"{FIRST},1e300"), "latency_ms must lie in"),
     ('a,b\n"' + "x" * 200_000, "field larger than field limit"),
     ("a,b\n\0,1\n", "not a latency of all cells"),  # Python 3.10 names no line
@@ -245,6 +238,18 @@ BAD_OWN = [  # (the file's text, words of the refusal)
     ("PAR1", "it is a Parquet file"),
     ('{"a": 1}', "it is JSON"),
 ]
+HEADERS = """
+latency_us    | 'latency_us' is not in ms: divide by 1,000
+seconds       | 'seconds' is not in ms: multiply by 1,000
+Latency (s)   | multiply by 1,000, and call it ms
+latencyNs     | divide by 1,000,000
+time [\u00b5s]     | divide by 1,000
+FPS           | write 1000 / value
+images/s      | write 1000 / value
+imgs_per_sec  | write 1000 / value
+MFLOPs        | give the latency
+"""
+BAD_OWN += [(own_csv(OWN, line_1=f"cell,{unit}"), words) for unit, words in cases(HEADERS)]
 
 
 @pytest.mark.parametrize(("text", "words"), BAD_OWN, ids=range(len(BAD_OWN)))
@@ -262,16 +267,15 @@ def test_own_latency_that_is_not_complete(tmp_path):
     of what public sets look like, and of cells that compute nothing in 75 ns or in 0 ms."""
     path = tmp_path / "own.csv"
     networks = [surrogate.network_of(cell) for cell in CELLS.tolist()]
-    firsts = sorted({network: row for row, network in reversed(list(enumerate(networks)))}.values())
-    one_each = ["architecture,ms"] + [f"{NAMES[row]},{OWN[row]}" for row in firsts]
-    path.write_text("\n".join(one_each))
+    first = {network: row for row, network in reversed(list(enumerate(networks)))}
+    one_each = [f"{NAMES[row]},{OWN[row]}" for row in first.values()]
+    path.write_text("\n".join(["architecture,ms", *one_each]))
     latency_ms, facts = build_benchmark.own_latency(path)
-    same = dict(zip((networks[row] for row in firsts), np.array(OWN)[firsts], strict=True))
-    assert latency_ms.tolist() == [same[network] for network in networks]
+    assert latency_ms.tolist() == [OWN[first[network]] for network in networks]
     assert "0 cells failed, 10,695 are not there: they have that of the same" in facts["how"]
 
-    few = next(row for row in firsts if networks.count(networks[row]) == 3)
-    one, two, three = [row for row, network in enumerate(networks) if network == networks[few]]
+    network = next(network for network in networks if networks.count(network) == 3)
+    one, two, three = [row for row in range(N_CELLS) if networks[row] == network]
     for word in ("-1", "-1.0", "nan", "", "failed", "0.0", " N/A ", "inf"):
         line = {f"line_{two + 2}": f"{NAMES[two]},{word}"}
         path.write_text(own_csv(OWN, **line))
@@ -294,19 +298,18 @@ def test_networks():
     output at random inputs, with a random function in place of each operation with weights."""
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(3, 8, 8)) / 3
+    networks, outputs = [], []
+    nodes = np.empty((4, 8))
     x = rng.normal(size=8)
-
-    def output(cell):
-        nodes = [x, 0 * x, 0 * x, 0 * x]
+    for cell in CELLS.tolist():
+        nodes[:] = [x, 0 * x, 0 * x, 0 * x]
         for (start, end), operation in zip(nas_benchmark.EDGES, cell, strict=True):
             if operation == 1:
-                nodes[end] = nodes[end] + nodes[start]
+                nodes[end] += nodes[start]
             elif operation:
-                nodes[end] = nodes[end] + np.sin(weights[operation - 2] @ nodes[start])
-        return nodes[3].round(9) + 0.0
-
-    networks = [surrogate.network_of(cell) for cell in CELLS.tolist()]
-    outputs = [output(cell).tobytes() for cell in CELLS.tolist()]
+                nodes[end] += np.sin(weights[operation - 2] @ nodes[start])
+        outputs.append((nodes[3].round(9) + 0.0).tobytes())
+        networks.append(surrogate.network_of(cell))
     assert len(set(networks)) == len(set(outputs)) == 4930
     assert len(set(zip(networks, outputs, strict=True))) == 4930
     assert [network != () for network in networks] == CONNECTED.tolist()
@@ -317,11 +320,10 @@ def test_an_own_table_is_not_lost(web, tables, tmp_path, capfd, monkeypatch):
     says so; a name that is too long for a title; a next step with a T that forbids nothing."""
     monkeypatch.setattr(build_benchmark, "DATA", tmp_path)
     monkeypatch.setattr(build_benchmark, "devices", dict)
-    files = []
-    for folder, factor in (("a", 1), ("b", 0.5)):
-        (tmp_path / folder).mkdir()
-        files.append(tmp_path / folder / f"{'board' * 40}.csv")
-        files[-1].write_text(own_csv(factor * np.array(OWN)))
+    files = [tmp_path / folder / f"{'board' * 40}.csv" for folder in "ab"]
+    for path, factor in zip(files, (1, 0.5), strict=True):
+        path.parent.mkdir()
+        path.write_text(own_csv(factor * np.array(OWN)))
     command = ["tables", "--from", str(tables[0]), "--latency"]
     for _ in range(2):
         assert main([*command, str(files[0])]) == 0
@@ -376,22 +378,6 @@ def test_real_tables(device):
     assert benchmark.accuracy[best] == pytest.approx(0.7351, abs=1e-4)
 
 
-EIGHT_MS = [9.0] * 8
-BAD_LATENCIES = [  # (content of latency/pixel3.pt in a search space of 8 cells, words)
-    (b"", "not a zip file"),
-    (pickle.dumps(EIGHT_MS), "it is a pickle"),
-    (zipped(), "not a latency of all cells"),
-    (zipped(("archive/version", b"3")), "not a latency of all cells"),
-    (zipped(("a/data.pkl", b""), ("b/data.pkl", b"")), "not a latency of all cells"),
-    (latency_file(EIGHT_MS)[:-9], "not a latency of all cells"),
-    (latency_file(EIGHT_MS).replace(b"]", b"}"), "Bad CRC-32"),
-    (zipped(("a/data.pkl", pickle.dumps(EIGHT_MS)), ("b", bytes(10**6))), "1,000,000 bytes"),
-    (zipped(("a/data.pkl", bytes(10**8)), compression=zipfile.ZIP_DEFLATED), "1,000,000 bytes"),
-    (latency_file(Hostile()), "may contain plain data only"),
-    (latency_file(["9"] * 8), "latency_ms is not a list of 8"),
-    (latency_file(EIGHT_MS[:7]), "latency_ms is not a list of 8"),
-    (latency_file([-9.0] * 8), "positive and finite, not -9.0 (row 0)"),
-]
 BUILDS = """
 surrogate --out folder                | 2 | --out folder is a folder: name the file to write
 surrogate --out folder/../.           | 2 | is a folder: name the file to write
@@ -427,12 +413,14 @@ def test_what_is_typed_to_build(typed, code, words, tmp_path, capfd, monkeypatch
 
 
 def test_run_as_a_script(tmp_path):
-    """Catches a script that finds the program from one folder only, or loses its exit code."""
+    """Catches a script that finds the program from one folder only, or loses its exit code, and one
+    that an older Python cannot read as far as the line that names the version."""
     command = [sys.executable, build_benchmark.__file__, "tables", "--device", "pixel9"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.stderr.startswith("build_benchmark.py: error: unknown device pixel9")
     assert done.stderr.count("\n") == 1
     assert done.returncode == 2
+    ast.parse(Path(build_benchmark.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
 # --- The official files: build_benchmark.py ---------------------------------------------------
@@ -462,6 +450,25 @@ def packed(content=None):
     return bz2.compress(content or pickle.dumps(made_up_cell(3, 77, 0.5, 10.0)), 1)
 
 
+EIGHT_MS = [9.0] * 8
+NO_LATENCY = "not a latency of all cells"
+NO_LIST = "latency_ms is not a list of 8"
+BAD_LATENCIES = [  # (content of latency/pixel3.pt in a search space of 8 cells, words)
+    (b"", "not a zip file"),
+    (pickle.dumps(EIGHT_MS), "it is a pickle"),
+    (zipped(), NO_LATENCY),
+    (zipped(("archive/version", b"3")), NO_LATENCY),
+    (zipped(("a/data.pkl", b""), ("b/data.pkl", b"")), NO_LATENCY),
+    (latency_file(EIGHT_MS)[:-9], NO_LATENCY),
+    (latency_file(EIGHT_MS).replace(b"]", b"}"), "Bad CRC-32"),
+    (zipped(("a/data.pkl", pickle.dumps(EIGHT_MS)), ("b", bytes(10**6))), "1,000,000 bytes"),
+    (zipped(("a/data.pkl", bytes(10**8)), compression=zipfile.ZIP_DEFLATED), "1,000,000 bytes"),
+    (latency_file(Hostile()), "may contain plain data only"),
+    (latency_file(laughs()), NO_LIST),
+    (latency_file(["9"] * 8), NO_LIST),
+    (latency_file(EIGHT_MS[:7]), NO_LIST),
+    (latency_file([-9.0] * 8), "positive and finite, not -9.0 (row 0)"),
+]
 BAD_CELLS = [  # (content of a cell's file, words)
     (b"", "not a cell of NATS-Bench"),
     (pickle.dumps({"200": 1}), "it is a pickle"),
@@ -510,13 +517,13 @@ def test_a_damaged_type_of_a_number():
 
 
 @pytest.mark.parametrize(
-    ("index", "accuracy", "latency_ms"), [("000000", 0.52913, 13.183), ("000011", 0.67607, 16.139)]
+    ("index", "known"), [("000000", [0.52913, 13.183]), ("000011", [0.67607, 16.139])]
 )
-def test_real_natsbench_cells(index, accuracy, latency_ms):
+def test_real_natsbench_cells(index, known):
     """Catches the wrong epochs, trials, test set or unit: cells 0 and 11 are known."""
     path = public(f"natsbench/{index}.pickle.pbz2")
     _, *numbers = build_benchmark.read_natsbench_cell(path)
-    assert numbers == pytest.approx([accuracy, latency_ms], abs=5e-4)
+    assert numbers == pytest.approx(known, abs=5e-4)
 
 
 def test_natsbench_folder(tmp_path, capfd, monkeypatch):
@@ -529,7 +536,8 @@ def test_natsbench_folder(tmp_path, capfd, monkeypatch):
     for index, row in enumerate(rng.permutation(40)):
         content = pickle.dumps(made_up_cell(index, row, accuracy[row], latency_ms[row]))
         (tmp_path / f"{index:06d}.pickle.pbz2").write_bytes(bz2.compress(content, 1))
-    _, *cifar10 = build_benchmark.read_natsbench_cell(tmp_path / "000003.pickle.pbz2", "cifar10")
+    third = tmp_path / "000003.pickle.pbz2"
+    _, *cifar10 = build_benchmark.read_natsbench_cell(third, "cifar10")
     assert cifar10 == pytest.approx([0.5, 1000.0])  # its test set has another name
     out = tmp_path / "out.pkl"
     command = ["natsbench", str(tmp_path), "--out", str(out)]
@@ -538,12 +546,11 @@ def test_natsbench_folder(tmp_path, capfd, monkeypatch):
     assert benchmark.accuracy == pytest.approx(accuracy)
     assert benchmark.latency_ms == pytest.approx(latency_ms)
     out.unlink()
-    bad = tmp_path / "000007.pickle.pbz2"
     monkeypatch.chdir(tmp_path)
-    bad.unlink()
+    twice = Path("000006.pickle.pbz2").read_bytes()
+    Path("000007.pickle.pbz2").unlink()
     refused(capfd, main, command, "000007.pickle.pbz2: not a cell of NATS-Bench")
-    twice = (tmp_path / "000006.pickle.pbz2").read_bytes()
-    bad.write_bytes(twice)
+    Path("000007.pickle.pbz2").write_bytes(twice)
     refused(capfd, main, command, "39 cells, 40 values")
     assert not out.exists()
 
@@ -559,14 +566,14 @@ def write_pth(path, cells):
         content = made_up_cell(index, row, 0.5 + row / 100, 10.0 + row)
         infos[index] = {}
         for name, epochs in (("less", "12"), ("full", "200")):
-            state = content[epochs]
-            for key, trial in state["all_results"].items():
+            for key, trial in content[epochs]["all_results"].items():
                 times = dict.fromkeys(trial["eval_acc1es"], 1.0)
-                more = {"name": key[0], "train_losses": dict.fromkeys(range(200), 1.0)}
-                more |= {"train_acc1es": more["train_losses"], "train_times": None}
-                more |= {"eval_losses": times, "eval_times": times, "flop": 1.0, "seed": key[1]}
-                trial.update(more, net_state_dict=OrderedDict(weight=torch.zeros(2)))
-            infos[index][name] = ArchResults.create_from_state_dict(state).state_dict()
+                losses = dict.fromkeys(range(200), 1.0)
+                trial |= {"name": key[0], "seed": key[1], "flop": 1.0, "train_times": None}
+                trial |= {"train_losses": losses, "train_acc1es": losses}
+                trial |= {"eval_losses": times, "eval_times": times}
+                trial |= {"net_state_dict": OrderedDict(weight=torch.zeros(2))}
+            infos[index][name] = ArchResults.create_from_state_dict(content[epochs]).state_dict()
         archs.append(content["200"]["arch_str"])
     content = {"meta_archs": archs, "arch2infos": infos, "evaluated_indexes": list(range(cells))}
     torch.save(content, path)
@@ -717,8 +724,10 @@ def test_the_five_numbers_are_found_again(monkeypatch):
 def test_scaled_latency():
     """Catches a line that is fitted the wrong way round: a device that is such a line."""
     of_device = np.random.default_rng(0).uniform(2, 20, N_CELLS)
-    of_device[surrogate.KNOWN_ROWS] = (np.array(list(surrogate.KNOWN_MS.values())) - 3.5) / 1.25
-    assert surrogate.scaled_latency(of_device) == pytest.approx(1.25 * of_device + 3.5, abs=1e-4)
+    known_ms = np.array(list(surrogate.KNOWN_MS.values()))
+    of_device[surrogate.KNOWN_ROWS] = (known_ms - 3.5) / 1.25
+    line = 1.25 * of_device + 3.5
+    assert surrogate.scaled_latency(of_device) == pytest.approx(line, abs=1e-4)
 
 
 def test_surrogate_is_rebuilt(tmp_path):
@@ -733,6 +742,7 @@ def test_surrogate_beside_measured_accuracies():
     """Catches a fit that is worse than promised, on the whole, at the top or in a band of Fig. 6,
     and one whose conclusions are its own: other best cells, and other ends of searches."""
     _, measured = build_benchmark.read_accuracy(public("nats_bench.csv"), "cifar100")
+    both = np.stack([measured, SURROGATE.accuracy])
     residual = (SURROGATE.accuracy - measured)[CONNECTED]
     error = np.abs(residual).mean()
     r2 = 1 - residual.var() / measured[CONNECTED].var()
@@ -740,18 +750,15 @@ def test_surrogate_beside_measured_accuracies():
     assert 0.732 < SURROGATE.accuracy.max() < 0.737
     said = f"connected cells: R2 {r2:.4f}, mean error {100 * error:.2f} points; "
     assert SURROGATE.provenance["fit"].startswith(said)
-    columns = (SURROGATE.latency_ms, SURROGATE.provenance)
+    latency_ms = SURROGATE.latency_ms
+    latencies_ms = np.stack([latency_ms] * 2)
     for low, high, share in ((0.5, 0.6, 0.05), (0.6, 0.7, 0.05), (0.7, 1.0, 0.15)):
-        count = [
-            claims.count_under(accuracy[None], columns[0][None], 17.0, low, high)[0]
-            for accuracy in (measured, SURROGATE.accuracy)
-        ]
-        assert count[1] == pytest.approx(count[0], rel=share)
+        real, ours = claims.count_under(both, latencies_ms, 17.0, low, high)
+        assert ours == pytest.approx(real, rel=share)
     slow = dict(hidden=64, learning_rate=3e-4, entropy_weight=3e-3, baseline_decay=0.95)
-    optima = []
-    results = []
-    for accuracy in (measured, SURROGATE.accuracy):
-        benchmark = nas_benchmark.Benchmark(accuracy, *columns)
+    optima, results = [], []
+    for accuracy in both:
+        benchmark = nas_benchmark.Benchmark(accuracy, latency_ms, SURROGATE.provenance)
         problem = Problem(benchmark, ["mnasnet", "proposed"], 17.0)
         optima.append(problem.optima())
         runs = run_searches(problem, range(8), hyperparameters=slow)
