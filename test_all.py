@@ -769,7 +769,7 @@ def measured_by_hand(columns, T):
     return {id: np.array([run[id] for run in runs]) for id in runs[0]}
 
 
-def test_measures_of_made_up_runs():
+def test_windows_under_the_target():
     """Catches windows that are shifted, "from then on" at the first dip instead of the last miss,
     and a last window that is divided by 250, though it holds fewer networks; a network counted
     twice, above T, or on the wrong side of a band's edge."""
