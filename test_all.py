@@ -1755,7 +1755,7 @@ def test_claims_of_a_large_run_as_printed(capsys):
     assert "a number of the paper takes" not in below
     few = printed(5, **many)
     assert "takes both rewards, T and samples of the paper, and 19 seeds" in few
-    assert "  a number of the paper takes T = 17 ms, 5,000 samples and 39 seeds,\n" in few
+    assert "a number of the paper takes T = 17 ms, 5,000 samples and 39 seeds" in few
     never = printed(mnasnet=[5000] * 40, proposed=[5000] * 40)
     assert re.search(r"sooner by         750        -  0 pairs +not testable\n", never)
 
@@ -1913,8 +1913,6 @@ def test_the_least_run(tmp_path, capfd):
     options = ["--seeds", "1", "--samples", "50", "--rewards", "tunas", "--target-ms", "5"]
     assert run_experiment.main([*options, "--out", str(tmp_path)]) == 0
     assert "no cell is under T" in capfd.readouterr().out
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["optimum"]["best_under_T"] is None
     assert sorted(os.listdir(tmp_path)) == FILES
 
 
@@ -1940,12 +1938,8 @@ def made_up_runs(rewards, seeds=5, samples=600):
 def pictures():
     """{name: figure}: seven of the paper's pair of rewards, and seven with one of one's own."""
     found = {}
-
-    def keep(figure, path):
-        found[path] = figure
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures.Figure, "savefig", keep)
+        patch.setattr(figures.Figure, "savefig", lambda figure, path: found.update({path: figure}))
         for title, rewards in (("pair", ["mnasnet", "proposed"]), ("mine", MINE)):
             runs = made_up_runs(rewards)
             results = claims.evaluate_claims(runs.points(), 17.0)
@@ -2120,14 +2114,13 @@ def test_pictures_can_be_read(pictures, results):
     """Catches text below 1/40 of the height, a picture of the paper's pair that is not 16:9, a
     reward of one's own that is left out, two rewards of one colour, and an empty file."""
     for name, figure in pictures.items():
-        width, height = figure.get_size_inches()
         written = [text for text in figure.findobj(Text) if text.get_text()]
         if name.startswith("pair"):
-            assert (width, height) == (16, pytest.approx(9))
-            assert min(text.get_fontsize() for text in written) / 72 >= height / 40
+            assert figure.get_size_inches() == pytest.approx([16, 9])
+            assert min(text.get_fontsize() for text in written) >= 9 * 72 / 40
         else:
-            words = re.findall(r"\w+", " ".join(t.get_text() for t in written).lower())
-            assert set(MINE) <= set(words)
+            words = " ".join(text.get_text() for text in written).lower()
+            assert all(re.search(rf"\b{reward}\b", words) for reward in MINE)
     colours = figures.palette([*REWARDS, "mine"])
     assert len(set(colours.values())) == len(REWARDS) + 2  # and random search
     assert figures.palette(["mine", "proposed"])["proposed"] == colours["proposed"]
