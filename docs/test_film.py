@@ -13,13 +13,15 @@ import pytest
 from figures import Figure
 from nas_benchmark import N_CELLS
 from nas_search import Problem, run_searches
-from test_all import LIGHT, SURROGATE, made_up_runs
+from test_all import COLUMNS, LIGHT, SURROGATE, made_up_runs
 
 
 def test_a_policy_on_the_landscape():
     """Catches dots on other cells, or of another area; a mean that is not the policy's."""
-    history = np.random.default_rng(0).dirichlet(np.full(N_CELLS, 0.1), size=2)  # (windows, 15625)
-    cells = np.stack([SURROGATE.latency_ms, 100 * SURROGATE.accuracy], axis=1)  # (15625, 2)
+    rng = np.random.default_rng(0)
+    history = rng.dirichlet(np.full(N_CELLS, 0.1), size=2)  # (windows, 15625)
+    accuracy, ms = COLUMNS
+    cells = np.stack([ms, 100 * accuracy], axis=1)  # (15625, 2)
     axes = Figure().subplots()
     dots, trail, mean = film.draw_policy(axes, SURROGATE, list(history), "black")
     likely = history[1] > 1 / 15_625
@@ -33,13 +35,13 @@ def test_the_seed_that_ends_as_most_do():
     """Catches a film of a seed at the edge, or one that is chosen by random search."""
     runs = made_up_runs(["tunas"], seeds=5, samples=300)
     runs.seeds = [7, 8, 9, 10, 11]
-    accuracy, latency_ms = np.full((5, 300), 0.3), np.full((5, 300), 3.0)
-    runs.points = lambda: dict(tunas=(accuracy, latency_ms), random=(accuracy, latency_ms[::-1]))
-    latency_ms[:, 250:] = np.array([[12.0], [4.0], [7.9], [8.0], [33.0]])  # the last window
-    accuracy[:, 250:] = np.array([[0.4], [0.5], [0.6], [0.45], [0.35]])
+    accuracy, ms = np.full((5, 300), 0.3), np.full((5, 300), 3.0)
+    runs.points = lambda: dict(tunas=(accuracy, ms), random=(accuracy, ms[::-1]))
+    ms.T[250:] = 12, 4, 7.9, 8, 33  # the last window, by seed
+    accuracy.T[250:] = 0.4, 0.5, 0.6, 0.45, 0.35
     assert film.median_seed(runs) == 10
-    latency_ms[:, 250:] = np.array([[10.0], [10.5], [9.0], [9.4], [12.0]])  # seed 7 by ms alone
-    accuracy[:, 250:] = np.array([[0.5], [0.3], [0.301], [0.302], [0.299]])
+    ms.T[250:] = 10, 10.5, 9, 9.4, 12  # seed 7 by ms alone
+    accuracy.T[250:] = 0.5, 0.3, 0.301, 0.302, 0.299
     assert film.median_seed(runs) == 8  # accuracy counts as much, though it varies by less
 
 
