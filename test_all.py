@@ -49,6 +49,7 @@ import time
 import warnings
 from pathlib import Path
 
+import command_line  # first: is Python new enough?  # isort: skip
 import numpy as np
 import PIL.Image
 import pytest
@@ -58,7 +59,6 @@ from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.text import Text
 
 import claims
-import command_line
 import controller_numpy
 import controller_plain as plain
 import figures
