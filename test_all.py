@@ -1072,8 +1072,9 @@ def test_a_problem():
 
 
 SLIPS_OF_CALLS = """
-run_searches(problem, 8)              | seeds must be whole numbers, as in range(8), not 8
-run_searches(problem, [0.5])          | seeds must be whole numbers
+run_searches(problem, 8)              | seeds, as range(8), samples and workers must be whole
+run_searches(problem, [0.5])          | must be whole numbers, not [0.5], 5000,
+run_searches(problem, [0], 9, "2")    | must be whole numbers, not [0], 9, '2'
 run_searches(problem, [])             | there must be seeds
 run_searches(problem, [3, -1])        | they must be 0 or more
 run_searches(problem, [0], samples=0) | samples (0) and workers
@@ -1087,6 +1088,8 @@ def test_slips_in_calls(problem):
     for call, words in cases(SLIPS_OF_CALLS):
         with pytest.raises(command_line.UserError, match=re.escape(words)):
             eval(call)
+    with pytest.raises(TypeError, match="missing 3 required"):
+        run_searches(problem, [0], hyperparameters={"hidden": 8})
     assert run_searches(problem, [0], samples=1, workers=1).rows["proposed"].shape == (1, 1)
 
 
