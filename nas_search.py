@@ -189,6 +189,7 @@ def run_searches(
     on_window(rows, end), if given, is called after each window, with `rows` {reward or "random":
     (seeds, 250)} and `end`, the number of samples so far. Raises UserError."""
     seeds = checked_seeds(seeds, samples, workers)
+    Reinforce(seeds[:1], **hyperparameters)  # a slip is said here, not by a worker
     names = [*problem.reward_tables, "random"]
     rows = np.empty((len(names), len(seeds), samples), np.int32)
     rows[-1] = [random_search(seed, samples) for seed in seeds]
@@ -214,8 +215,11 @@ def checked_seeds(seeds, samples, workers):
     """The seeds as a list of integers, or UserError if one of these is not what it should be."""
     try:
         seeds = [operator.index(seed) for seed in seeds]
+        samples, workers = operator.index(samples), operator.index(workers)
     except TypeError:
-        raise UserError(f"seeds must be whole numbers, as in range(8), not {seeds!r}") from None
+        given = f"{seeds!r}, {samples!r}, {workers!r}"
+        whole = "seeds, as range(8), samples and workers must be whole numbers, not"
+        raise UserError(f"{whole} {given}") from None
     if not seeds or min(seeds) < 0:
         raise UserError("there must be seeds, and they must be 0 or more")
     if samples < 1 or workers < 1:

@@ -63,7 +63,7 @@ class Answers:
             raise Wrong(f"{name} is still to be written. Hint: {hint}") from None
         except Wrong:
             raise
-        except Exception as error:
+        except (Exception, GeneratorExit) as error:
             message = " ".join(str(error).split())
             where = self.line_of(error)
             raise Wrong(f"{name} raises {type(error).__name__}: {message}{where}") from None

@@ -221,6 +221,7 @@ ENDINGS = """
 import os; os._exit(0)            | not right: exponent ended the program
 exit()                            | exponent ends the program: an answer must not call exit()
 import sys; sys.exit(0)           | exponent ends the program
+raise GeneratorExit               | exponent raises GeneratorExit
 while True: pass                  | not right: exponent was still running after 2 s
 raise KeyboardInterrupt           | not right: exponent ended the program
 return exponent(gain, factor)     | exponent raises RecursionError
