@@ -212,19 +212,14 @@ def run_searches(
 
 
 def checked_seeds(seeds, samples, workers):
-    """The seeds as a list of integers, or UserError if one of these is not what it should be."""
-    try:
-        seeds = [operator.index(seed) for seed in seeds]
-        samples, workers = operator.index(samples), operator.index(workers)
-    except TypeError:
-        given = f"{seeds!r}, {samples!r}, {workers!r}"
-        whole = "seeds, as range(8), samples and workers must be whole numbers, not"
-        raise UserError(f"{whole} {given}") from None
-    if not seeds or min(seeds) < 0:
-        raise UserError("there must be seeds, and they must be 0 or more")
-    if samples < 1 or workers < 1:
-        raise UserError(f"samples ({samples}) and workers ({workers}) must be 1 or more")
-    return seeds
+    """The seeds as a list of integers; UserError if one of the three is not what it should be."""
+    with contextlib.suppress(TypeError):
+        numbers = [operator.index(seed) for seed in seeds]
+        least = min(operator.index(samples), operator.index(workers))
+        if numbers and min(numbers) >= 0 and least >= 1:
+            return numbers
+    must = "seeds, as range(8), must be whole numbers from 0, samples and workers from 1"
+    raise UserError(f"{must}: not {seeds!r}, {samples!r} and {workers!r}")
 
 
 def random_search(seed, samples):

@@ -1072,13 +1072,13 @@ def test_a_problem():
 
 
 SLIPS_OF_CALLS = """
-run_searches(problem, 8)              | seeds, as range(8), samples and workers must be whole
-run_searches(problem, [0.5])          | must be whole numbers, not [0.5], 5000,
-run_searches(problem, [0], 9, "2")    | must be whole numbers, not [0], 9, '2'
-run_searches(problem, [])             | there must be seeds
-run_searches(problem, [3, -1])        | they must be 0 or more
-run_searches(problem, [0], samples=0) | samples (0) and workers
-run_searches(problem, [0], workers=0) | workers (0) must be 1 or more
+run_searches(problem, 8)              | seeds, as range(8), must be whole numbers from 0
+run_searches(problem, [0.5])          | not [0.5], 5000 and
+run_searches(problem, [0], 9, "2")    | not [0], 9 and '2'
+run_searches(problem, [])             | not [], 5000 and
+run_searches(problem, [3, -1])        | not [3, -1], 5000 and
+run_searches(problem, [0], samples=0) | samples and workers from 1: not [0], 0 and
+run_searches(problem, [0], workers=0) | not [0], 5000 and 0
 Problem(SURROGATE, "tunas", 17.0)     | rewards must be a list of names or a dict
 """
 
