@@ -217,9 +217,8 @@ def checked_seeds(seeds, samples, workers):
         seeds = [operator.index(seed) for seed in seeds]
         samples, workers = operator.index(samples), operator.index(workers)
     except TypeError:
-        given = f"{seeds!r}, {samples!r}, {workers!r}"
         whole = "seeds, as range(8), samples and workers must be whole numbers, not"
-        raise UserError(f"{whole} {given}") from None
+        raise UserError(f"{whole} {seeds!r}, {samples!r}, {workers!r}") from None
     if not seeds or min(seeds) < 0:
         raise UserError("there must be seeds, and they must be 0 or more")
     if samples < 1 or workers < 1:
