@@ -81,6 +81,7 @@ SURROGATE = nas_benchmark.load(nas_benchmark.SURROGATE)
 COLUMNS = (SURROGATE.accuracy, SURROGATE.latency_ms)
 LIGHT = nas_search.HYPERPARAMETERS | dict(hidden=8)  # where it does not matter what is learnt
 ACCURACIES = st.floats(0.01, 1.0)
+approx = pytest.approx
 WORKER_MAIN = nas_search.worker_main
 POSIX = pytest.mark.skipif(os.name != "posix", reason="pipes, links, signals: not on Windows")
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -146,8 +147,8 @@ def test_table_1():
             by_hand = e["accuracy"] * math.exp(-0.07 * math.log(e["latency_ms"] / 17))
         else:
             by_hand = 0.9 * e["accuracy"] + 0.1 * math.log(25.5 - e["latency_ms"], 17)
-        assert e["formula"] == pytest.approx(by_hand, abs=1e-12)
-        assert e["formula"] == pytest.approx(float(e["printed"]), abs=6e-5)
+        assert e["formula"] == approx(by_hand, abs=1e-12)
+        assert e["formula"] == approx(float(e["printed"]), abs=6e-5)
 
 
 def test_readme_shows_what_nas_reward_prints():
@@ -174,7 +175,7 @@ def test_preference_and_truncation():
 def test_latency_reward_as_table_1_determines_it():
     """Catches another reading of the illegible Eq. 4, and another log_b(c - LAT) that fits."""
     expected = [1.0102, 1.0, 0.9186, 0.7946, 0.1431]
-    assert latency_reward([8, 8.5, 12, 16, 24]) == pytest.approx(expected, abs=5e-5)
+    assert latency_reward([8, 8.5, 12, 16, 24]) == approx(expected, abs=5e-5)
     entries = [e for e in nas_reward.table_1() if e["reward"] == "proposed"]
 
     def fits(c, b, accuracy, latency_ms, printed, **_):
@@ -184,7 +185,7 @@ def test_latency_reward_as_table_1_determines_it():
     near = np.arange(-0.1, 0.1005, 0.001)
     pairs = itertools.product(25.5 + near, 17 + near)
     found = [(c, b) for c, b in pairs if all(fits(c, b, **e) for e in entries)]
-    assert found == [pytest.approx((25.5, 17))]
+    assert found == [approx((25.5, 17))]
 
 
 @pytest.mark.parametrize("module", [nas_reward, plain])
@@ -201,9 +202,9 @@ def test_scripts_that_take_no_options(module):
 def test_eq_4_is_continuous_and_ends_at_0(target):
     """Catches the branch at 1.5 T - 1 in the wrong place, or a logarithm of nothing beyond it."""
     edge = 1.5 * target - 1
-    assert latency_reward(target / 2, target) == pytest.approx(1)
+    assert latency_reward(target / 2, target) == approx(1)
     assert latency_reward(edge - 0.5, target) > 0
-    assert latency_reward([edge - 1e-9, edge], target) == pytest.approx(0, abs=1e-7)
+    assert latency_reward([edge - 1e-9, edge], target) == approx(0, abs=1e-7)
     beyond = [edge + 1e-9, edge + 1, 1.5 * target, 10 * target]
     assert not latency_reward(beyond, target).any()
 
@@ -218,7 +219,7 @@ def test_slopes_are_the_derivatives(accuracy, ms, target):
         if abs(ms - kink) > 1e-3:
             up, down = reward(accuracy, [ms + 1e-5, ms - 1e-5], target, **options)
             slope = nas_reward.SLOPES[reward](accuracy, ms, target, **options)
-            assert slope == pytest.approx((up - down) / 2e-5, abs=1e-6)
+            assert slope == approx((up - down) / 2e-5, abs=1e-6)
 
 
 BY_HAND = """
@@ -240,7 +241,7 @@ def test_branches_of_mnasnet(call, values):
     agree, their slopes do not); MnasNet's reward refused at a T below 1; a faster network that
     gains by TuNAS's reward, in which both sides cost the same; another w of equal strength."""
     found, by_hand = (eval(text, vars(nas_reward)) for text in (call, values))
-    assert found == pytest.approx(by_hand)
+    assert found == approx(by_hand)
 
 
 def test_names_of_rewards():
@@ -382,13 +383,13 @@ def test_one_step_in_the_head():
     cell = [4, 0, 0, 0, 0, 0]
     c_start = (ln2 - 0.5 * 0.6) / 0.75
     step = written(cell, weights, h_start=0.5, c_start=c_start)
-    assert step["i"][0] == pytest.approx(1 / 2)
-    assert step["f"][0] == pytest.approx(3 / 4)
-    assert step["g"][0] == pytest.approx(0.6)  # tanh(ln 2)
-    assert step["o"][0] == pytest.approx(4 / 5)
-    assert step["c"][0] == pytest.approx(ln2)  # 0.75 c_start + 0.5 * 0.6
-    assert step["h"][0] == pytest.approx(0.48)  # 0.8 tanh(ln 2)
-    assert step["p"][0] * 6 == pytest.approx([2, 1, 1, 1, 1])  # logits: ln 2, 0, 0, 0, 0
+    assert step["i"][0] == approx(1 / 2)
+    assert step["f"][0] == approx(3 / 4)
+    assert step["g"][0] == approx(0.6)  # tanh(ln 2)
+    assert step["o"][0] == approx(4 / 5)
+    assert step["c"][0] == approx(ln2)  # 0.75 c_start + 0.5 * 0.6
+    assert step["h"][0] == approx(0.48)  # 0.8 tanh(ln 2)
+    assert step["p"][0] * 6 == approx([2, 1, 1, 1, 1])  # logits: ln 2, 0, 0, 0, 0
     assert step["a"].tolist() == [*cell, K]
 
 
@@ -401,10 +402,10 @@ def test_loss_by_hand():
     board = written([0, 0, 0, 1, 1, 2], weights)
     log_p = math.log(0.5 * 0.5 * 0.5 * 0.2 * 0.2 * 0.1)
     E = -sum(p * np.log(p))
-    assert plain.log_probability(**board) == pytest.approx(log_p)
-    assert plain.entropy(**board) == pytest.approx([E] * 6)
+    assert plain.log_probability(**board) == approx(log_p)
+    assert plain.entropy(**board) == approx([E] * 6)
     loss = -2 * log_p - 0.3 * 6 * E
-    assert plain.loss(2.0, 0.3, **board) == pytest.approx(loss)
+    assert plain.loss(2.0, 0.3, **board) == approx(loss)
 
 
 @pytest.mark.parametrize("A", [0.8, -1.3, 0.0])
@@ -421,7 +422,7 @@ def test_plain_backward_equals_central_differences(A):
     gradient = plain.backward(A, 0.3, **board_at(numbers))
     starts = (gradient["dh"][-1], gradient["dc"][-1])
     found = np.concatenate([to_vector(gradient, "d"), *starts])
-    assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert found == approx(expected, rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -449,7 +450,7 @@ def test_plain_updates_equal_central_differences(decay, advantages):
 
         expected = central_differences(loss_at, theta)
         gradient = to_vector(search.gradient, "d")
-        assert gradient == pytest.approx(expected, rel=1e-6, abs=1e-9)
+        assert gradient == approx(expected, rel=1e-6, abs=1e-9)
 
 
 def test_a_batch_of_networks_per_update():
@@ -464,7 +465,7 @@ def test_a_batch_of_networks_per_update():
     search.step(other)
     g = to_vector(other, "d")
     moved, _, _ = plain.adam(theta, g, 0.0, 0.0, 1, learning_rate=1e-2)
-    assert to_vector(search.weights) == pytest.approx(moved, abs=1e-12)
+    assert to_vector(search.weights) == approx(moved, abs=1e-12)
 
 
 def test_both_adams_by_hand():
@@ -482,8 +483,8 @@ def test_both_adams_by_hand():
     for t, g in enumerate(gradients, start=1):
         board, m, v = plain.adam(board, g, m, v, t, **options)
         adam.step(np.full((2, 3), g))
-        assert board == pytest.approx(by_hand[t - 1], abs=1e-12)
-        assert theta == pytest.approx(board, abs=1e-12)
+        assert board == approx(by_hand[t - 1], abs=1e-12)
+        assert theta == approx(board, abs=1e-12)
     standard = Adam(theta, 0.1)
     assert (standard.beta1, standard.beta2, standard.epsilon) == (0.9, 0.999, 1e-8)
 
@@ -499,10 +500,10 @@ def test_lesson():
     numbers = re.compile(r"[-+]?\d+\.\d+(?:e-\d+)?").findall
     table = np.array([numbers(line) for line in lines[-3:]], float)
     percent, latency_ms, R, b, A, before, after = table.T
-    assert proposed(percent / 100, latency_ms) == pytest.approx(R, abs=2e-4)
-    assert b + A == pytest.approx(R, abs=2e-4)
+    assert proposed(percent / 100, latency_ms) == approx(R, abs=2e-4)
+    assert b + A == approx(R, abs=2e-4)
     average = 0.9 * b[:-1] + 0.1 * R[:-1]
-    assert b == pytest.approx([R[0], *average], abs=2e-4)
+    assert b == approx([R[0], *average], abs=2e-4)
     assert np.sign(after - before).tolist() == np.sign(A).tolist()
     search = plain.Reinforce(seed=4, **plain.LESSON)
     judged = {0: "nothing to learn from", 1: "draw it more often", -1: "draw it less often"}
@@ -519,7 +520,7 @@ def test_lesson():
         dlogits = A[k] * (p - one_hot)
         for name, values in dict(p=p, dlogits=dlogits).items():
             shown = np.array(said[name].split()[:K], float)
-            assert shown == pytest.approx(values, abs=2e-4)
+            assert shown == approx(values, abs=2e-4)
         assert said["edge 0->1"].split()[:K] == list(plain.SHORT)
         assert said["one-hot"].split()[:K] == [f"{value:.0f}" for value in one_hot]
         assert judged[np.sign(A[k])] in said["A"]
@@ -563,7 +564,7 @@ def test_both_controllers_have_the_same_gradient():
         for run, A in enumerate(advantages):
             board = on_the_board(controller, run, cells[run])
             expected = plain.backward(A, 0.3, **board)
-            assert gradient[run] == pytest.approx(to_vector(expected, "d"), abs=1e-9)
+            assert gradient[run] == approx(to_vector(expected, "d"), abs=1e-9)
         adam.step(gradient)
 
 
@@ -582,7 +583,7 @@ def test_both_controllers_draw_the_same_networks(decay):
         board = plain.Reinforce(seed, **options)
         assert rows[run].tolist() == board.search(table[run], 300)
         theta = to_vector(board.weights)
-        assert fast.controller.theta[run] == pytest.approx(theta, abs=1e-9)
+        assert fast.controller.theta[run] == approx(theta, abs=1e-9)
 
 
 def test_start_of_training():
@@ -595,7 +596,7 @@ def test_start_of_training():
     for weights in (controller.W, controller.Wo):
         drawn = weights[:, :-1]
         assert np.abs(drawn).max() <= 0.1
-        assert drawn.std() == pytest.approx(0.2 / math.sqrt(12), rel=0.05)
+        assert drawn.std() == approx(0.2 / math.sqrt(12), rel=0.05)
     bias = np.repeat([0.0, 1.0, 0.0, 0.0], 16)  # i, f, g, o
     assert (controller.W[:, -1] == bias).all()
     assert not controller.Wo[:, -1].any()
@@ -617,7 +618,7 @@ def test_float32_agrees_with_float64():
     assert (gradient.dtype, expected.dtype) == (np.float32, np.float64)
     error = np.abs(gradient - expected).max()
     assert error < 1e-5 * np.abs(expected).max()
-    assert single.probabilities() == pytest.approx(double.probabilities(), rel=1e-3)
+    assert single.probabilities() == approx(double.probabilities(), rel=1e-3)
     log_p = controller_numpy.log_softmax(np.array([[1e4, 0.0, -1e4]]))
     assert log_p.tolist() == [[0.0, -1e4, -2e4]]
 
@@ -671,9 +672,9 @@ def test_agrees_with_pytorch():
         sum(map(loss, thetas, range(3))).backward()
         optimiser.step()
         for run, theta in enumerate(thetas):
-            assert gradient[run] == pytest.approx(theta.grad.numpy(), abs=1e-9)
+            assert gradient[run] == approx(theta.grad.numpy(), abs=1e-9)
             stepped = theta.detach().numpy()
-            assert controller.theta[run] == pytest.approx(stepped, abs=1e-9)
+            assert controller.theta[run] == approx(stepped, abs=1e-9)
 
 
 # --- II. The exact policy: controller_numpy.py ------------------------------------------------
@@ -684,18 +685,18 @@ def test_enumeration_equals_the_board():
     controller = random_controller(runs=2)
     p = controller.probabilities()
     assert p.shape == (2, N_CELLS)
-    assert p.sum(axis=1) == pytest.approx(1, abs=1e-12)
+    assert p.sum(axis=1) == approx(1, abs=1e-12)
     rows = (0, 1, 7, 3125, 9876, 15624)
     for run, row in itertools.product(range(2), rows):
         log_p = plain.log_probability(**on_the_board(controller, run, CELLS[row]))
-        assert p[run, row] == pytest.approx(math.exp(log_p), rel=1e-9)
+        assert p[run, row] == approx(math.exp(log_p), rel=1e-9)
 
 
 def test_samples_follow_the_policy():
     """Catches a biased draw: 200,000 samples, expectations within 4 standard errors."""
     controller = random_controller(runs=1, hidden=8, dtype=np.float32, state=0)
     p = controller.probabilities()[0]
-    assert p.sum() == pytest.approx(1, abs=1e-6)
+    assert p.sum() == approx(1, abs=1e-6)
     rng = np.random.default_rng(5)
     many = Controller([rng] * 2000, 8)
     many.theta[:] = controller.theta
@@ -708,7 +709,7 @@ def test_samples_follow_the_policy():
         expected = p @ column
         variance = p @ (column - expected) ** 2
         error = math.sqrt(variance / 200_000)
-        assert column[rows].mean() == pytest.approx(expected, abs=4 * error)
+        assert column[rows].mean() == approx(expected, abs=4 * error)
 
 
 # --- III. REINFORCE: controller_numpy.py ------------------------------------------------------
@@ -732,7 +733,7 @@ def test_reinforce_follows_the_exact_expected_reward():
     assert np.abs(expected).max() > 1e-3
     for baseline in (0.0, 5.0):
         gradient = p @ every.gradient(reward - baseline, 0.0)
-        assert gradient == pytest.approx(expected, abs=1e-8)
+        assert gradient == approx(expected, abs=1e-8)
 
 
 def test_learning_finds_a_known_optimum():
@@ -778,7 +779,7 @@ def test_windows_under_the_target():
     accuracy = np.random.default_rng(0).choice([0.49, 0.5, 0.599, 0.6, 0.7, 1.0], ms.shape)
     expected = measured_by_hand((accuracy, ms), 17.0)
     for claim in claims.CLAIMS:
-        assert claim.measure(accuracy, ms, 17.0) == pytest.approx(expected[claim.id])
+        assert claim.measure(accuracy, ms, 17.0) == approx(expected[claim.id])
 
 
 def test_values_are_judged():
@@ -841,11 +842,11 @@ def test_the_run_as_a_whole(own_runs):
     assert found["p"] == 1 / 41
     assert claims.rank_p(200, line) > 0.3
     scale = np.std([*line, 200])
-    assert found["typical"] == pytest.approx(1000 / 39 / scale * 2**0.5, rel=0.01)
-    assert found["distance"] == pytest.approx(600 / scale / 2**0.5, rel=0.02)
+    assert found["typical"] == approx(1000 / 39 / scale * 2**0.5, rel=0.01)
+    assert found["distance"] == approx(600 / scale / 2**0.5, rel=0.02)
     for paper in np.diag([0.1, 0.1, 0.1, 0.1, 25, 25]):
         found = claims.whole_run(np.zeros((40, 6)), paper)
-        assert found["distance"] == pytest.approx(0.1)
+        assert found["distance"] == approx(0.1)
 
 
 def test_runs_unlike_the_papers():
@@ -889,7 +890,7 @@ def test_signs_are_judged():
     patterns = np.array(list(itertools.product((-1, 1), repeat=9)))
     away = np.abs(patterns.sum(axis=1))  # from balance
     for k, signs in enumerate(patterns):
-        assert claims.sign_test_p(signs) == pytest.approx(np.mean(away >= away[k]))
+        assert claims.sign_test_p(signs) == approx(np.mean(away >= away[k]))
 
 
 @pytest.mark.parametrize("n", [1, 5, 6, 8, 39, 40, 80])
@@ -1000,14 +1001,14 @@ def test_claims_recomputed_from_the_samples(results):
         of = {name: by_id[e["id"]] for name, by_id in measured.items()}
         if e["reward"]:
             per_seed = of[e["reward"]]
-            assert e["median"] == pytest.approx(np.median(per_seed))
-            assert e["random"] == pytest.approx(np.median(of["random"]))
+            assert e["median"] == approx(np.median(per_seed))
+            assert e["random"] == approx(np.median(of["random"]))
         elif e["id"] == "fig7_stays_under":
             some = np.minimum(of["mnasnet"], of["proposed"]) < 600
             per_seed = (of["mnasnet"] - of["proposed"])[some]
         else:
             per_seed = of["proposed"] - of["mnasnet"]
-        assert e["per_seed"] == pytest.approx(per_seed.tolist())
+        assert e["per_seed"] == approx(per_seed.tolist())
 
 
 # --- IV. The searches, and where one of unlimited length goes: nas_search.py ------------------
@@ -1040,13 +1041,13 @@ def test_the_fixed_point(problem):
     uniform = np.full(N_CELLS, 1 / N_CELLS)
     for R, w in itertools.product(problem.reward_tables.values(), (0.003, 0.005, 0.03)):
         p = nas_search.fixed_point_policy(R, w)
-        assert p.sum() == pytest.approx(1)
+        assert p.sum() == approx(1)
         assert largest_update(R, p, w) < 1e-12
         softmax = np.exp((R - R.max()) / w)  # maximises R + w H of the whole cell
         for other in (uniform, softmax / softmax.sum()):
             assert largest_update(R, other, w) > 1e-5
-        assert nas_search.fixed_point_policy(R, 1e-6)[R.argmax()] == pytest.approx(1)
-        assert nas_search.fixed_point_policy(R, 1e6) == pytest.approx(uniform, rel=1e-4)
+        assert nas_search.fixed_point_policy(R, 1e-6)[R.argmax()] == approx(1)
+        assert nas_search.fixed_point_policy(R, 1e6) == approx(uniform, rel=1e-4)
     assert problem.fixed_points(0) == {}
 
 
@@ -1131,7 +1132,7 @@ def test_random_search_is_uniform():
     rows = nas_search.random_search(0, 200_000)
     counts = np.bincount(rows, minlength=N_CELLS)  # 12.8 each are expected
     chi_square = ((counts - 12.8) ** 2 / 12.8).sum()  # mean 15,624, sd 177
-    assert chi_square == pytest.approx(15_624, abs=4 * 177)
+    assert chi_square == approx(15_624, abs=4 * 177)
     assert np.array_equal(rows[:300], nas_search.random_search(0, 300))
     assert rows[:4].tolist() == [8158, 13902, 15514, 8705]  # as in README's run
 
@@ -1198,11 +1199,11 @@ def test_exact_policy_and_a_network_exactly_at_the_target():
                 entropy=-sum(float(q) * math.log(q) for q in p if q > 0),
             )
             found = {what: values[1, window] for what, values in runs.expected[name].items()}
-            assert found == pytest.approx(expected, rel=1e-4)
+            assert found == approx(expected, rel=1e-4)
     steps = nas_search.policies(problem, 1, [250, 300], LIGHT)  # as the animation shows them
     for window, p in zip((0, 1), steps, strict=True):
         for name, e in runs.expected.items():
-            assert p[name] @ accuracy == pytest.approx(e["accuracy"][1, window], rel=1e-5)
+            assert p[name] @ accuracy == approx(e["accuracy"][1, window], rel=1e-5)
 
 
 def half_a_message(link, links):
@@ -1447,7 +1448,7 @@ def test_prints_the_means_of_the_windows(results):
         for accuracy, ms in window.mean(axis=-1):  # (seeds,) each
             expected += [100 * accuracy.mean(), ms.mean(), round(100 * np.mean(ms <= 17))]
         numbers = re.findall(r"[\d.]+", line)
-        assert list(map(float, numbers)) == pytest.approx(expected, abs=6e-3)
+        assert list(map(float, numbers)) == approx(expected, abs=6e-3)
 
 
 def test_rows_and_the_bar(monkeypatch, capsys):
@@ -1545,7 +1546,7 @@ def test_summary(results):
     assert timing["searches"] == 14
     assert set(timing["wall_s"]) == {"search"}
     us = 1e6 * timing["core_s"]["search"] / (2 * 7 * 600)
-    assert timing["us_per_sample"] == pytest.approx(us)
+    assert timing["us_per_sample"] == approx(us)
     assert f"; {us:.1f} us per sample and run, on one core\n" in printed
     assert "  14 searches of 600 samples; results in " in printed
     with open(folder / "table1.csv", newline="") as file:
@@ -1816,10 +1817,10 @@ def test_fig_7_means(pictures):
             means = [window.mean(axis=1) for window in windows]
             low, middle, high = np.quantile(means, [0.1, 0.5, 0.9], axis=1)
             assert line.get_label() == figures.title_of(name)
-            assert line.get_data().values == pytest.approx(middle)
+            assert line.get_data().values == approx(middle)
             assert list(line.get_data().edges) == [0, 250, 500, 600]
-            assert band.get_data().values == pytest.approx(high)
-            assert band.get_data().baseline == pytest.approx(low)
+            assert band.get_data().values == approx(high)
+            assert band.get_data().baseline == approx(low)
     marks = [line for line in panels[1].lines if line.get_marker() == "v"]
     places = {mark.get_color(): mark.get_xydata().tolist() for mark in marks}
     colours = figures.palette(MINE)
@@ -1868,7 +1869,7 @@ def test_pictures_can_be_read(pictures, results):
     for name, figure in pictures.items():
         written = [text for text in figure.findobj(Text) if text.get_text()]
         if name.startswith("pair"):
-            assert figure.get_size_inches() == pytest.approx([16, 9])
+            assert figure.get_size_inches() == approx([16, 9])
             assert min(text.get_fontsize() for text in written) >= 9 * 72 / 40
         else:
             words = " ".join(text.get_text() for text in written).lower()
