@@ -66,9 +66,10 @@ import nas_benchmark
 import nas_reward
 import nas_search
 import run_experiment
+from command_line import UserError, atomic_output
 from controller_numpy import Adam, Controller, Reinforce
 from controller_plain import K, S, V
-from nas_benchmark import CELLS, N_CELLS
+from nas_benchmark import CELLS, N_CELLS, cell_to_row, string_to_cell
 from nas_reward import REWARDS, latency_reward, mnasnet, proposed
 from nas_search import HYPERPARAMETERS, Problem, run_searches
 
@@ -79,7 +80,7 @@ SHOWN = SHOWN.partition("\n```")[0]  # what the default run prints
 TABLES = Path(os.environ.get("NAS_TABLES") or HERE / "data" / "cache")  # the public tables
 SURROGATE = nas_benchmark.load(nas_benchmark.SURROGATE)
 COLUMNS = (SURROGATE.accuracy, SURROGATE.latency_ms)
-LIGHT = nas_search.HYPERPARAMETERS | dict(hidden=8)  # where it does not matter what is learnt
+LIGHT = HYPERPARAMETERS | dict(hidden=8)  # where it does not matter what is learnt
 ACCURACIES = st.floats(0.01, 1.0)
 approx = pytest.approx
 WORKER_MAIN = nas_search.worker_main
@@ -107,17 +108,17 @@ def refused(capfd, main, arguments, *words, code=2):
 
 def files_of(folder):
     """{path: its bytes, or None if it is a folder, a pipe or a link} of all below a folder."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        if path.is_file() and not path.is_symlink()
-        else None
-        for path in Path(folder).rglob("*")
-    }
+    found = {}
+    for path in Path(folder).rglob("*"):
+        is_file = path.is_file() and not path.is_symlink()
+        found[str(path.relative_to(folder))] = path.read_bytes() if is_file else None
+    return found
 
 
 def cases(text):
     """Lines of cells between bars, as tuples of text."""
-    return [tuple(map(str.strip, line.split(" | "))) for line in text.strip().split("\n")]
+    lines = text.strip().split("\n")
+    return [tuple(map(str.strip, line.split(" | "))) for line in lines]
 
 
 def public(name):
@@ -328,7 +329,7 @@ def test_a_reward_of_your_own(code, refusal):
         assert np.array_equal(R, np.array(again, float))
     else:
         words = f"^reward 'mine'.*{re.escape(refusal)}"
-        with pytest.raises(command_line.UserError, match=words):
+        with pytest.raises(UserError, match=words):
             Problem(SURROGATE, {"mine": reward}, 17.0)
     assert np.array_equal(COLUMNS, before)
 
@@ -343,7 +344,7 @@ def test_rewards_that_cannot_be_called():
         ({"mine": lambda a, b: a}, 17, r"'mine' fails \(TypeError: .*3 were given"),
         (["mnasnet", "proposed"], 1, r"reward 'proposed': Eq\. 4 takes"),
     ):
-        with pytest.raises(command_line.UserError, match=words):
+        with pytest.raises(UserError, match=words):
             Problem(SURROGATE, rewards, target)
     assert Problem(SURROGATE, ["mnasnet", "tunas"], 1).under.sum() == 0
 
@@ -702,7 +703,7 @@ def test_samples_follow_the_policy():
     many.theta[:] = controller.theta
     noise = rng.gumbel(size=(100, 2000, S, K))
     cells = [many.sample(of_one).copy() for of_one in noise]
-    rows = nas_benchmark.cell_to_row(cells)
+    rows = cell_to_row(cells)
     begins_with_1x1 = CELLS[:, 0] == 2
     ends_with_skip_3x3 = (CELLS[:, 4:] == [1, 3]).all(axis=1)
     for column in (*COLUMNS, begins_with_1x1, ends_with_skip_3x3):
@@ -786,6 +787,7 @@ def test_values_are_judged():
     """Catches a p-value of one side, of our runs without the paper's, or above 1; a search that
     never settles counted as if it had settled at the end; a verdict on fewer runs than can decide,
     or beside runs unlike the paper's."""
+    judge = claims.judge_value
     runs = np.arange(1, 40)  # 39: the fewest
     for paper, p in ((0, 2), (1, 4), (40, 2), (37.5, 6), (20, 40)):
         assert claims.rank_p(paper, runs) == p / 40
@@ -793,11 +795,11 @@ def test_values_are_judged():
     assert claims.rank_p(800, three) == 0.5
     for paper, bounds in ((650, 0), (800, [1, 0, 0]), (400, [-1, 0, 0])):
         assert claims.rank_p(paper, three, bounds) == 1
-    assert claims.judge_value(0, runs, 0, True) == (0.05, "outside")
-    assert claims.judge_value(1, runs, 0, True) == (0.1, "inside")
-    assert claims.judge_value(0, runs, -np.ones(39), True) == (1, "inside")
-    assert claims.judge_value(0, runs[1:], 0, True)[1] == "too few seeds"
-    assert claims.judge_value(0, runs, 0, False) == (None, "not comparable")
+    assert judge(0, runs, 0, True) == (0.05, "outside")
+    assert judge(1, runs, 0, True) == (0.1, "inside")
+    assert judge(0, runs, -np.ones(39), True) == (1, "inside")
+    assert judge(0, runs[1:], 0, True)[1] == "too few seeds"
+    assert judge(0, runs, 0, False) == (None, "not comparable")
 
 
 @pytest.fixture(scope="module")
@@ -834,8 +836,9 @@ def test_the_run_as_a_whole(own_runs):
     both = np.repeat(bands, 2, axis=0) + np.arange(4)[:, None]  # as if of two rewards
     settled = np.random.default_rng(0).choice([0, 250, 500], size=(2, 120))
     six = np.vstack([both, settled]).T  # (120, 6)
-    p = [claims.whole_run(others, run)["p"] for run, others in in_turn(six, 40)]
-    assert np.mean(np.array(p) <= 0.05) <= 0.05 + 1 / 41
+    found = [claims.whole_run(others, run) for run, others in in_turn(six, 40)]
+    p = np.array([e["p"] for e in found])
+    assert np.mean(p <= 0.05) <= 0.05 + 1 / 41
     line = np.linspace(0, 1000, 40)  # two values that grow together
     runs = np.stack([line, line, *np.zeros((4, 40))], axis=1)
     found = claims.whole_run(runs, [200, 800, 0, 0, 0, 0])
@@ -854,8 +857,10 @@ def test_runs_unlike_the_papers():
     searches of another length, and a run as a whole beside too few."""
     rng = np.random.default_rng(0)
     for samples, T, alike in ((5000, 17.0, 1), (5000, 16.9, 0), (4999, 17.0, 0)):
-        columns = rng.uniform(0.4, 0.8, (40, samples)), rng.uniform(9, 20, (40, samples))
-        found = claims.evaluate_claims(dict(mnasnet=columns, proposed=columns), T)
+        accuracy = rng.uniform(0.4, 0.8, (40, samples))
+        ms = rng.uniform(9, 20, (40, samples))
+        points = dict.fromkeys(("mnasnet", "proposed"), (accuracy, ms))
+        found = claims.evaluate_claims(points, T)
         assert bool(claims.whole_run_of(found)) == alike
         judged = [e for e in found if e["paper"] is not None]
         assert len(judged) == 11
@@ -908,7 +913,8 @@ def test_false_alarms_of_the_sign_test(n):
 
 def made_up(slow_until):
     """Points of runs that rise from 55 to 65 %, and are slow until networks `slow_until` (n,)."""
-    accuracy = np.tile(np.linspace(0.55, 0.65, 5000), (len(slow_until), 1))
+    rising = np.linspace(0.55, 0.65, 5000)
+    accuracy = np.tile(rising, (len(slow_until), 1))
     late = np.arange(5000) >= np.array(slow_until)[:, None]
     return accuracy, np.where(late, 16.0, 18.0)
 
@@ -1024,7 +1030,8 @@ def largest_update(R, p, w):
         earned = (p * R).reshape(K**t, K, -1).sum(axis=2)
         pi = reached / reached.sum(axis=1, keepdims=True)  # p(a | prefix)
         H = -np.sum(pi * np.log(pi), axis=1, keepdims=True)
-        update = earned.sum(axis=1, keepdims=True) * pi - earned + w * reached * (np.log(pi) + H)
+        update = earned.sum(axis=1, keepdims=True) * pi - earned
+        update += w * reached * (np.log(pi) + H)
         largest = max(largest, np.abs(update).max())
     return largest
 
@@ -1087,7 +1094,7 @@ Problem(SURROGATE, "tunas", 17.0)     | rewards must be a list of names or a dic
 def test_slips_in_calls(problem):
     """Catches NumPy's words for a usual slip, or an empty run."""
     for call, words in cases(SLIPS_OF_CALLS):
-        with pytest.raises(command_line.UserError, match=re.escape(words)):
+        with pytest.raises(UserError, match=re.escape(words)):
             eval(call)
     with pytest.raises(TypeError, match="missing 3 required"):
         run_searches(problem, [0], hyperparameters={"hidden": 8})
@@ -1174,7 +1181,8 @@ def test_windows_of_runs(problem):
         assert [part.shape for part in parts] == [(3, 250), (3, 250), (3, 100)]
         assert np.array_equal(np.concatenate(parts, axis=1), drawn)
     _, _, took = next(nas_search.windows(problem, [7], 9, LIGHT))
-    assert (list(runs.seconds), took.shape) == (["search", "enumeration"], (2,))
+    assert list(runs.seconds) == ["search", "enumeration"]
+    assert took.shape == (2,)
     assert all(0 < seconds < 60 for seconds in runs.seconds.values())
 
 
@@ -1282,15 +1290,15 @@ def test_rows_and_strings_of_cells():
     """Catches another order of digits, edges or operations: every lookup would be of another
     network, or under another network's name; a misspelt network that is taken for another one."""
     assert CELLS.shape == (15625, 6)
-    assert nas_benchmark.cell_to_row(CELLS).tolist() == list(range(15625))
-    assert nas_benchmark.cell_to_row([3, 1, 3, 0, 1, 3]) == 10383
+    assert cell_to_row(CELLS).tolist() == list(range(15625))
+    assert cell_to_row([3, 1, 3, 0, 1, 3]) == 10383
     text = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_3x3~0|none~1|none~2|"
-    assert nas_benchmark.string_to_cell(text) == [4, 2, 1, 3, 0, 0]
+    assert string_to_cell(text) == [4, 2, 1, 3, 0, 0]
     for cell in CELLS.tolist():
-        assert nas_benchmark.string_to_cell(nas_benchmark.cell_to_string(cell)) == cell
+        assert string_to_cell(nas_benchmark.cell_to_string(cell)) == cell
     for text in MISSPELT.split("\n"):
         with pytest.raises(ValueError, match="not an architecture string"):
-            nas_benchmark.string_to_cell(text)
+            string_to_cell(text)
 
 
 def benchmark_of(accuracy=COLUMNS[0], latency_ms=COLUMNS[1], **facts):
@@ -1311,7 +1319,7 @@ def test_columns_in_another_order():
         with pytest.raises(ValueError, match=words):
             benchmark_of(**changes)
     assert nas_benchmark.ranks(np.array([3, 1, 3, 2])).tolist() == [3.5, 1, 3.5, 2]
-    assert nas_benchmark.CONVOLUTIONS[nas_benchmark.cell_to_row([3, 2, 1, 0, 4, 3])] == 3
+    assert nas_benchmark.CONVOLUTIONS[cell_to_row([3, 2, 1, 0, 4, 3])] == 3
 
 
 def test_save_and_load(tmp_path, monkeypatch):
@@ -1566,7 +1574,8 @@ def test_optimum_and_best_found(results):
     assert optimum.pop("best_under_T")["accuracy"] == best
     for name, cell in optimum.items():
         R = REWARDS[name](*COLUMNS)
-        row = nas_benchmark.cell_to_row(nas_benchmark.string_to_cell(cell["arch"]))
+        operations = string_to_cell(cell["arch"])
+        row = cell_to_row(operations)
         assert cell["reward"] == R[row] == R.max()
     [row, *_] = np.flatnonzero((SURROGATE.accuracy == best) & under)
     runs = made_up_runs(["tunas"], seeds=4, samples=50)
@@ -1633,7 +1642,7 @@ def test_samples_are_true(results):
             all_archs.add(archs)
             assert len(archs) == 600
             for n in range(600):
-                cell = nas_benchmark.cell_to_row(nas_benchmark.string_to_cell(archs[n]))
+                cell = cell_to_row(string_to_cell(archs[n]))
                 point = [float(column[cell]) for column in COLUMNS]
                 value = "" if reward == "random" else REWARDS[reward](*point)
                 expected = [reward, seed, n + 1, archs[n], *point, value]
@@ -1791,16 +1800,18 @@ def test_fig_6_counts(pictures):
         assert axes.get_title() == figures.title_of(name)
         counts = collections.Counter()
         for a, ms in zip(accuracy.flat, latency_ms.flat, strict=True):
-            counts[max(10 * int(10 * a), 30) + 5, int(ms) + 0.5] += 1 / 5  # 5 runs
+            percent = max(10 * int(10 * a), 30) + 5
+            counts[percent, int(ms) + 0.5] += 1 / 5  # 5 runs
         written = {text.get_position(): text.get_text() for text in axes.texts}
         found = {at: int(text) for at, text in written.items() if at[1] > 1}
         assert found == {place: round(n) for place, n in counts.items() if round(n)}
         boxes = [line for line in axes.lines if len(line.get_xdata()) == 5]
         for low, box in zip((50, 60), boxes, strict=True):
             inside = claims.count_under(accuracy, latency_ms, 17.0, low / 100, low / 100 + 0.1)
-            below = (written[low + 5, -0.09], written[low + 5, -0.15])
-            assert below == (paper.get(name, "--")[low > 50], f"{np.median(inside):,.4g}")
-            assert (min(box.get_xdata()), max(box.get_xdata())) == (low, low + 10)
+            assert written[low + 5, -0.09] == paper.get(name, "--")[low > 50]
+            assert written[low + 5, -0.15] == f"{np.median(inside):,.4g}"
+            assert min(box.get_xdata()) == low
+            assert max(box.get_xdata()) == low + 10
             assert max(box.get_ydata()) == 17.0
     assert len({axes.collections[0].get_clim() for axes in panels}) == 1
 
@@ -1824,7 +1835,8 @@ def test_fig_7_means(pictures):
     marks = [line for line in panels[1].lines if line.get_marker() == "v"]
     places = {mark.get_color(): mark.get_xydata().tolist() for mark in marks}
     colours = figures.palette(MINE)
-    assert places == {colours["mnasnet"]: [[4750, 17]], colours["proposed"]: [[4000, 17]]}
+    assert places.pop(colours["mnasnet"]) == [[4750, 17]]
+    assert places == {colours["proposed"]: [[4000, 17]]}
 
 
 def test_claims_picture(pictures):
@@ -1979,11 +1991,11 @@ def test_folders_of_kill_9(tmp_path):
     """Catches an unfinished folder that stays for ever, or one of another run that is removed."""
     left = tmp_path / f"{command_line.UNFINISHED}x"
     left.mkdir()
-    with command_line.atomic_output(tmp_path):
+    with atomic_output(tmp_path):
         assert left.exists()
     yesterday = time.time() - 90_000
     os.utime(left, (yesterday, yesterday))
-    with command_line.atomic_output(tmp_path):
+    with atomic_output(tmp_path):
         assert not left.exists()
 
 
@@ -2018,11 +2030,11 @@ def test_signals_in_each_phase(phase, room, capfd, monkeypatch):
 def test_files_appear_together(tmp_path):
     """Catches files that appear one by one: nothing is published before all is written."""
     (tmp_path / "a").write_text("old")
-    with contextlib.suppress(KeyboardInterrupt), command_line.atomic_output(tmp_path) as folder:
+    with contextlib.suppress(KeyboardInterrupt), atomic_output(tmp_path) as folder:
         (folder / "a").write_text("new")
         raise KeyboardInterrupt
     assert files_of(tmp_path) == {"a": b"old"}
-    with command_line.atomic_output(tmp_path) as folder:
+    with atomic_output(tmp_path) as folder:
         (folder / "a").write_text("new")
         (folder / "b").write_text("new")
         assert (tmp_path / "a").read_text() == "old"
@@ -2043,8 +2055,8 @@ def test_messages_of_failures(failure, code, words, room, capfd):
     """Catches a message that names our temporary file instead of the user's, or none."""
 
     def write(folder):
-        with command_line.atomic_output(folder) as path:
-            raise eval(failure, dict(path=path, UserError=command_line.UserError))
+        with atomic_output(folder) as path:
+            raise eval(failure, dict(path=path, UserError=UserError))
 
     def main(_):
         return command_line.run(write, "folder")
@@ -2057,7 +2069,7 @@ def test_a_file_that_cannot_be_replaced(room, capfd):
     Path("folder/table.csv").mkdir()
 
     def write(folder):
-        with command_line.atomic_output(folder) as unfinished:
+        with atomic_output(folder) as unfinished:
             (unfinished / "summary.json").write_text("new")
             (unfinished / "table.csv").write_text("new")
 
@@ -2248,7 +2260,7 @@ def test_bad_benchmark_files(content, words, eight_cells, capfd):
     """Catches a file that is searched in silence, runs code, hangs, or writes to the terminal."""
     Path("bad.pkl").write_bytes(content)
     told(capfd, ["--benchmark", "bad.pkl", "--out", "folder"], "bad.pkl: ", words)
-    with within(seconds=2), pytest.raises(command_line.UserError):
+    with within(seconds=2), pytest.raises(UserError):
         nas_benchmark.load("bad.pkl")
 
 
@@ -2298,7 +2310,7 @@ def test_any_file_is_a_benchmark_or_refused(contents, eight_cells):
         with within(seconds=2):
             try:
                 benchmark = nas_benchmark.load("fuzz.pkl")
-            except command_line.UserError as error:
+            except UserError as error:
                 refusal = str(error)
         if refusal is None:
             facts = benchmark.provenance
