@@ -608,7 +608,7 @@ def test_nasbench201_memory_and_packages(tmp_path, monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "nas_201_api", None)
     missing = "pip install torch nas-bench-201"
     too_little = ((5_900, [], "too little memory; --force"), (5_900, ["--force"], missing))
-    for pages, option, words in (*too_little, (6_100, [], missing)):
+    for pages, option, words in (*too_little, (6_000, [], missing)):
         memory = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 1000}
         monkeypatch.setattr(os, "sysconf", memory.get, raising=False)
         refused(capfd, main, ["nasbench201", path, *option], words)
