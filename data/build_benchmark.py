@@ -353,7 +353,7 @@ def read_natsbench_cell(path, dataset="cifar100"):
         with bz2.open(path) as file:
             by_epochs = load_plain(file, nas_benchmark.PLAIN + CALLS, CellUnpickler)
         if "90" in by_epochs:
-            raise UserError(f"{path} is of the size space (sss); this needs NATS-tss-...")
+            raise UserError(f"{path} is of the size space (sss); give NATS-tss-...")
         info = by_epochs["200"]
         seeds = info["dataset_seed"][dataset]
         trials = [info["all_results"][dataset, seed] for seed in seeds]
@@ -366,7 +366,7 @@ def build_natsbench(folder, dataset):
     """The Benchmark in NATS-Bench's folder, read in parallel; UserError names a bad cell."""
     paths = [folder / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
     if folder.is_file():
-        raise UserError(f"{folder} is a file; give the unpacked folder NATS-tss-...-simple")
+        raise UserError(f"{folder} is a file; give the unpacked folder")
     for inner in folder.glob(f"*/{paths[0].name}"):
         raise UserError(f"{folder} holds the folder {inner.parent.name}: give that one")
     read = partial(read_natsbench_cell, dataset=dataset)
