@@ -1743,8 +1743,12 @@ def described(figure):
     for axes in figure.axes:
         place = short(axes.get_position().bounds)
         lines.append(f"axes {place}; {look(axes, 'title xlabel ylabel xlim ylim')}")
-        labels = [*axes.get_xticklabels(), *axes.get_yticklabels()]
-        lines.append(f"  ticks {' '.join(text.get_text() for text in labels)}")
+        labels = []
+        for k, axis in enumerate((axes.xaxis, axes.yaxis)):
+            low, high = sorted(axis.get_view_interval())  # Matplotlib 3.10 has ticks beyond it
+            shown = [t for t in axis.get_ticklabels() if low <= t.get_position()[k] <= high]
+            labels += [text.get_text() for text in shown]
+        lines.append(f"  ticks {' '.join(labels)}")
         for line in axes.lines:
             style = look(line, "linestyle linewidth color marker markersize mec mfc alpha zorder")
             lines.append(f"  line {style}: {short(*line.get_xydata().T)}")
