@@ -528,7 +528,7 @@ def test_lesson():
         assert (k == 0) == ("b = R" in said["b"])
 
 
-# --- II. The same, many at a time: controller_numpy.py ----------------------------------------
+# --- II. The same, many at a time, and the exact policy: controller_numpy.py ------------------
 
 
 def random_controller(runs=3, hidden=3, dtype=np.float64, state=0.5):
@@ -676,9 +676,6 @@ def test_agrees_with_pytorch():
             assert gradient[run] == approx(theta.grad.numpy(), abs=1e-9)
             stepped = theta.detach().numpy()
             assert controller.theta[run] == approx(stepped, abs=1e-9)
-
-
-# --- II. The exact policy: controller_numpy.py ------------------------------------------------
 
 
 def test_enumeration_equals_the_board():

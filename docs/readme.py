@@ -35,7 +35,7 @@ def shortened(printed):
 def claims_of(printed):
     """What a run prints from the claims on, but for the end."""
     _, heading, rest = printed.partition("The paper's claims: ")
-    return f"{heading}{rest.partition('In short')[0]}".rstrip()
+    return f"{heading}{rest.partition('\nTime\n')[0]}".rstrip()
 
 
 def show(page, text):
