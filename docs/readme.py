@@ -35,7 +35,8 @@ def shortened(printed):
 def claims_of(printed):
     """What a run prints from the claims on, but for the end."""
     _, heading, rest = printed.partition("The paper's claims: ")
-    return f"{heading}{rest.partition('\nTime\n')[0]}".rstrip()
+    claims, _, _ = rest.partition("\nTime\n")
+    return f"{heading}{claims}".rstrip()
 
 
 def show(page, text):
