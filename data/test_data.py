@@ -322,7 +322,7 @@ def test_an_own_table_is_not_lost(web, tables, tmp_path, capfd, monkeypatch):
     says so; a name that is too long for a title; a next step with a T that forbids nothing."""
     monkeypatch.setattr(build_benchmark, "DATA", tmp_path)
     monkeypatch.setattr(build_benchmark, "devices", dict)
-    files = [tmp_path / folder / f"{'board' * 40}.csv" for folder in "ab"]
+    files = [tmp_path / folder / f"{'board' * 24}.csv" for folder in "ab"]
     for path, factor in zip(files, (1, 0.5), strict=True):
         path.parent.mkdir()
         path.write_text(own_csv(factor * np.array(OWN)))
