@@ -222,7 +222,7 @@ import os; os._exit(0)            | not right: exponent ended the program
 exit()                            | exponent ends the program: an answer must not call exit()
 import sys; sys.exit(0)           | exponent ends the program
 raise GeneratorExit               | exponent raises GeneratorExit
-while True: pass                  | not right: exponent was still running after 2 s
+while True: pass                  | not right: exponent was still running after
 raise KeyboardInterrupt           | not right: exponent ended the program
 return exponent(gain, factor)     | exponent raises RecursionError
 return "x" * 10                   | exponent(0.05, 2) is not a number or an array: xxx
@@ -237,7 +237,7 @@ def test_answers_that_end_or_never_end(body, said, tmp_path, monkeypatch, capfd)
     path = tmp_path / "her answers.txt"
     path.write_text(f"def exponent(gain, factor):\n    {body}\n", encoding="utf-8")
     if "while" in body:
-        monkeypatch.setattr(exercises, "LIMIT_S", 2)
+        monkeypatch.setattr(exercises, "LIMIT_S", 2 if os.name == "posix" else 9)
     with pytest.raises(SystemExit) as stopped:
         exercises.main(["2", "--answers", str(path)])
     assert stopped.value.code == 1
