@@ -13,6 +13,7 @@ macOS, workers import the script that starts them: call run_searches below `if _
 import contextlib
 import math
 import multiprocessing
+import numbers
 import operator
 import os
 import sys
@@ -62,24 +63,23 @@ def words_of(hyperparameters):
 
 
 class Problem:
-    """A benchmark, a target T, and the reward of each cell by each reward function.
+    """A benchmark, a target T, and each cell's R by each reward function. Raises UserError.
 
     rewards         names of nas_reward.REWARDS, or a dict {name: function} of your own, where
                     function(accuracy (n,), latency_ms (n,), target_ms) returns R (n,). R should
                     lie in about 0..1, because the entropy weight is in units of R
 
     under           (15625,) booleans: LAT <= T
-    reward_tables   {reward: (15625,)}: R of every cell, by row, in the order of `rewards`
-
-    Raises UserError for a reward that `nas_reward.reward_table` refuses."""
+    reward_tables   {reward: (15625,)}: R of every cell, by row, in the order of `rewards`"""
 
     def __init__(self, benchmark, rewards, target_ms):
-        if isinstance(rewards, str) or not rewards:
+        if not isinstance(rewards, list | tuple | dict) or not rewards:
             raise UserError(f"rewards must be a list of names or a dict, not {rewards!r}")
+        if not isinstance(target_ms, numbers.Real):
+            raise UserError(f"T must be a number of ms, not {target_ms!r}")
         if not isinstance(rewards, dict):
-            for name in rewards:
-                if name not in REWARDS:
-                    raise UserError(f"no reward is called {name!r}, only {', '.join(REWARDS)}")
+            if not set(rewards) <= set(REWARDS):
+                raise UserError(f"rewards must be some of {', '.join(REWARDS)}, not {rewards}")
             rewards = {name: REWARDS[name] for name in rewards}
         self.rewards = rewards
         self.benchmark = benchmark
@@ -207,7 +207,7 @@ def run_searches(
             on_window(dict(zip(names, rows[:, :, start:end], strict=True)), end)
     rows = dict(zip(names, rows, strict=True))
     expected = named(problem.reward_tables, np.stack(expected, axis=-1))
-    seconds = dict(zip(("search", "enumeration"), seconds.tolist(), strict=True))
+    seconds = dict(search=float(seconds[0]), enumeration=float(seconds[1]))
     return Runs(problem, seeds, rows, expected, seconds, dict(hyperparameters))
 
 

@@ -340,7 +340,7 @@ def test_rewards_that_cannot_be_called():
     for rewards, target, words in (
         ({"random": mnasnet}, 17, "cannot be called 'random'"),
         ({"best_under_T": mnasnet}, 17, "cannot be called 'best_under_T'"),
-        (["mnasnt"], 17, "no reward is called 'mnasnt', only mnasnet, "),
+        (["mnasnt"], 17, "rewards must be some of mnasnet, "),
         ({"mine": lambda a, b: a}, 17, r"'mine' fails \(TypeError: .*3 were given"),
         (["mnasnet", "proposed"], 1, r"reward 'proposed': Eq\. 4 takes"),
     ):
@@ -1086,6 +1086,8 @@ run_searches(problem, [3, -1])        | not [3, -1], 5000 and
 run_searches(problem, [0], samples=0) | samples and workers from 1: not [0], 0 and
 run_searches(problem, [0], workers=0) | not [0], 5000 and 0
 Problem(SURROGATE, "tunas", 17.0)     | rewards must be a list of names or a dict
+Problem(SURROGATE, 5, 17.0)           | rewards must be a list of names or a dict, not 5
+Problem(SURROGATE, ["tunas"], "17")   | T must be a number of ms, not '17'
 """
 
 
