@@ -30,7 +30,7 @@ import numpy as np
 
 from nas_benchmark import CELLS, CONNECTED, EDGES, N_CELLS, OPERATIONS, PATHS, cell_to_row
 
-DECIMALS = 4  # of what is stored: enough to tell cells apart, few enough to be the same everywhere
+DECIMALS = 4  # of what is stored: they tell cells apart, and are the same everywhere
 NONE = OPERATIONS.index("none")
 
 

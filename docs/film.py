@@ -52,7 +52,8 @@ def animate(path, runs):
             artists = []
             for axes, name in zip(panels, problem.reward_tables, strict=True):
                 history[name].append(p[name])
-                artists += draw_policy(axes, problem.benchmark, history[name], colours[name])
+                style = (history[name], colours[name])
+                artists += draw_policy(axes, problem.benchmark, *style)
             for _ in range(5 if drawn == samples else 1):  # a pause at the end
                 writer.grab_frame()
             for artist in artists:

@@ -135,7 +135,7 @@ def exercises():
     return markdown(["exercise", "", "minutes"], rows)
 
 
-TABLES = ("surrogate", "modelled")  # the same latency; fitted accuracies, and measured ones
+TABLES = ("surrogate", "modelled")  # accuracies fitted, and measured
 
 
 def results_table(kind):

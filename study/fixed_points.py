@@ -99,7 +99,8 @@ def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
 
 def tables(folder=STUDY):
     """{marker: text} of the page's tables."""
-    devices = [" | ".join(line.values()) for line in read_csv(folder / "fixed_devices.csv")]
+    lines = read_csv(folder / "fixed_devices.csv")
+    devices = [" | ".join(line.values()) for line in lines]
     devices_header = "benchmark | T, ms | reward | best cell | fixed point | under T | cells"
     steps = [" | ".join(line.values()) for line in read_csv(folder / "first_steps.csv")]
     steps.sort(key=lambda row: row.partition(" | ")[0])  # by reward
