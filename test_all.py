@@ -1517,6 +1517,8 @@ def test_claims_of_a_large_run_as_printed(capsys):
     few = printed(5, **many)
     assert "takes both rewards, T and samples of the paper, and 19 seeds" in few
     assert "a number of the paper takes T = 17 ms, 5,000 samples and 39 seeds" in few
+    among = printed(80, mnasnet=[4500] * 79 + [4750], proposed=[4000] * 80)
+    assert re.search(r"stays under T mnasnet +4,750 .* outside\n", among)
     never = printed(mnasnet=[5000] * 40, proposed=[5000] * 40)
     assert re.search(r"sooner by         750        -  0 pairs +not testable\n", never)
 
@@ -1609,17 +1611,15 @@ def test_rewards_compared_and_best_found_as_printed(results):
 
 def test_rewards_compared():
     """Catches a comparison the wrong way round, unpaired or with ties; one cell for another."""
-    accuracy, ms = np.full((3, 500), 0.5), np.full((3, 500), 10.0)
+    accuracy, ms = np.full((3, 500), 0.5), np.full((3, 500), 17.0)  # at T is under T
     better, slower = accuracy.copy(), ms.copy()
     better[1:, -1] = 0.6
     slower[0, 0] = slower[2, :2] = 20.0
-    one, other = (accuracy, ms), (better, slower)
-    points = dict(one=one, other=other, random=other)
-    found = claims.compare_rewards(points, 17.0, best=0.6)
+    points = dict(one=(accuracy, ms), other=(better, slower))
+    found = claims.compare_rewards(points | dict(random=points["other"]), 17.0, best=0.6)
     assert [e["ahead"] for e in found] == [0, 2, 2]
-    who = {(e["first"], e["second"], e["of"], e["p"]) for e in found}
-    assert who == {("other", "one", 2, 0.5)}
-    assert claims.found_after(*other, 17.0, 0.6).tolist() == [math.inf, 500, 500]
+    assert {(e["first"], e["second"], e["of"], e["p"]) for e in found} == {("other", "one", 2, 0.5)}
+    assert claims.found_after(better, slower, 17.0, 0.6).tolist() == [math.inf, 500, 500]
 
 
 def test_same_again_and_in_other_company(results, tmp_path):
