@@ -66,10 +66,11 @@ import nas_benchmark
 import nas_reward
 import nas_search
 import run_experiment
+from claims import evaluate_claims
 from command_line import UserError, atomic_output
 from controller_numpy import Adam, Controller, Reinforce
 from controller_plain import K, S, V
-from nas_benchmark import CELLS, N_CELLS, cell_to_row, string_to_cell
+from nas_benchmark import CELLS, N_CELLS, cell_to_row, load, string_to_cell
 from nas_reward import REWARDS, latency_reward, mnasnet, proposed
 from nas_search import HYPERPARAMETERS, Problem, run_searches
 
@@ -78,10 +79,9 @@ README = (HERE / "README.md").read_text(encoding="utf-8")
 SHOWN = (HERE / "docs" / "results.md").read_text(encoding="utf-8").partition("```text\n")[2]
 SHOWN = SHOWN.partition("\n```")[0]  # what the default run prints
 TABLES = Path(os.environ.get("NAS_TABLES") or HERE / "data" / "cache")  # the public tables
-SURROGATE = nas_benchmark.load(nas_benchmark.SURROGATE)
+SURROGATE = load(nas_benchmark.SURROGATE)
 COLUMNS = (SURROGATE.accuracy, SURROGATE.latency_ms)
 LIGHT = HYPERPARAMETERS | dict(hidden=8)  # where it does not matter what is learnt
-ACCURACIES = st.floats(0.01, 1.0)
 approx = pytest.approx
 WORKER_MAIN = nas_search.worker_main
 POSIX = pytest.mark.skipif(os.name != "posix", reason="pipes, links, signals: not on Windows")
@@ -210,7 +210,7 @@ def test_eq_4_is_continuous_and_ends_at_0(target):
     assert not latency_reward(beyond, target).any()
 
 
-@given(ACCURACIES, st.floats(1, 60), st.floats(3, 50))
+@given(st.floats(0.01, 1.0), st.floats(1, 60), st.floats(3, 50))
 def test_slopes_are_the_derivatives(accuracy, ms, target):
     """Catches a wrong derivative in Fig. 2: sign, missing 1 / ln T, exponent above T."""
     for reward, kink, options in (
@@ -857,7 +857,7 @@ def test_runs_unlike_the_papers():
         accuracy = rng.uniform(0.4, 0.8, (40, samples))
         ms = rng.uniform(9, 20, (40, samples))
         points = dict.fromkeys(("mnasnet", "proposed"), (accuracy, ms))
-        found = claims.evaluate_claims(points, T)
+        found = evaluate_claims(points, T)
         assert bool(claims.whole_run_of(found)) == alike
         judged = [e for e in found if e["paper"] is not None]
         assert len(judged) == 11
@@ -920,7 +920,7 @@ def made_up(slow_until):
 def evaluated(**slow_until):
     """{key: result} of made-up runs {reward: `slow_until`}."""
     points = {name: made_up(networks) for name, networks in slow_until.items()}
-    return {claims.key(e): e for e in claims.evaluate_claims(points, 17.0)}
+    return {claims.key(e): e for e in evaluate_claims(points, 17.0)}
 
 
 MADE_UP = """
@@ -1328,12 +1328,12 @@ def test_save_and_load(tmp_path, monkeypatch):
     which nobody could load."""
     path = tmp_path / "folder" / "official.pkl"
     monkeypatch.setattr(nas_benchmark, "OFFICIAL", path)
-    assert nas_benchmark.load().name == SURROGATE.name
+    assert load().name == SURROGATE.name
     nas_benchmark.save(benchmark_of(name="own"), path)
-    own = nas_benchmark.load()
+    own = load()
     assert np.array_equal((own.accuracy, own.latency_ms), COLUMNS)
     assert own.provenance == SURROGATE.provenance | dict(name="own")
-    assert nas_benchmark.load(nas_benchmark.SURROGATE).name == SURROGATE.name
+    assert load(nas_benchmark.SURROGATE).name == SURROGATE.name
     before = files_of(tmp_path)
     own.accuracy[7] = math.nan
     with pytest.raises(ValueError, match="row 7"):
@@ -1506,7 +1506,7 @@ def test_claims_of_a_large_run_as_printed(capsys):
 
     def printed(seeds=40, **slow_until):
         points = {name: made_up(networks[:seeds]) for name, networks in slow_until.items()}
-        run_experiment.print_claims(claims.evaluate_claims(points, 17.0), seeds)
+        run_experiment.print_claims(evaluate_claims(points, 17.0), seeds)
         return capsys.readouterr().out
 
     many = dict(mnasnet=[5000] * 40, proposed=[4000] * 30 + [3000] * 10, random=[1500] * 40)
@@ -1611,7 +1611,8 @@ def test_rewards_compared_and_best_found_as_printed(results):
 
 def test_rewards_compared():
     """Catches a comparison the wrong way round, unpaired or with ties; one cell for another."""
-    accuracy, ms = np.full((3, 500), 0.5), np.full((3, 500), 17.0)  # at T is under T
+    accuracy = np.full((3, 500), 0.5)
+    ms = np.full((3, 500), 17.0)  # at T is under T
     better, slower = accuracy.copy(), ms.copy()
     better[1:, -1] = 0.6
     slower[0, 0] = slower[2, :2] = 20.0
@@ -1704,7 +1705,7 @@ def pictures():
         patch.setattr(figures.Figure, "savefig", lambda figure, path: found.update({path: figure}))
         for title, rewards in (("pair", ["mnasnet", "proposed"]), ("mine", MINE)):
             runs = made_up_runs(rewards)
-            results = claims.evaluate_claims(runs.points(), 17.0)
+            results = evaluate_claims(runs.points(), 17.0)
             figures.write_figures(Path(title), runs, results)
     return {f"{path.parent} {path.stem}": figure for path, figure in found.items()}
 
@@ -1777,7 +1778,7 @@ def test_pictures_of_rewards_of_your_own(tmp_path, monkeypatch):
     runs = made_up_runs(rewards, seeds=1, samples=250)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figures.write_figures(tmp_path, runs, claims.evaluate_claims(runs.points(), 17.0))
+        figures.write_figures(tmp_path, runs, evaluate_claims(runs.points(), 17.0))
     assert len(os.listdir(tmp_path)) == 7
 
 
@@ -1846,7 +1847,7 @@ def test_fig_7_means(pictures):
 def test_claims_picture(pictures):
     """Catches a row with another line's numbers or verdict, and a verdict in a reward's colour."""
     points = made_up_runs(MINE).points()
-    results = {e["text"]: e for e in claims.evaluate_claims(points, 17.0)}
+    results = {e["text"]: e for e in evaluate_claims(points, 17.0)}
     colours = figures.palette(MINE) | {None: "black"}
     for axes in pictures["mine claims"].axes:
         verdicts = {text.get_position()[1]: text for text in axes.texts}
@@ -2184,7 +2185,6 @@ def test_a_python_that_will_not_do(before, words, program):
     assert done.returncode == 1
 
 
-# A search space of 8 cells, whose benchmark files are small; `small_space` makes it.
 FACTS = dict.fromkeys(nas_benchmark.PROVENANCE, "x") | {"sha256": {"a": "b"}, "epochs": 200}
 EIGHT = dict(accuracy=[0.5] * 8, latency_ms=[9] * 8, provenance=FACTS)
 
@@ -2265,7 +2265,7 @@ def test_bad_benchmark_files(content, words, eight_cells, capfd):
     Path("bad.pkl").write_bytes(content)
     told(capfd, ["--benchmark", "bad.pkl", "--out", "folder"], "bad.pkl: ", words)
     with within(seconds=2), pytest.raises(UserError):
-        nas_benchmark.load("bad.pkl")
+        load("bad.pkl")
 
 
 def test_files_that_are_good(eight_cells):
@@ -2276,7 +2276,7 @@ def test_files_that_are_good(eight_cells):
     for facts in (more | {"how": {str(k): k for k in range(50)}}, *({"name": n} for n in names)):
         edge = dict(accuracy=[1.0] * 8, latency_ms=[1e-4, 1e6, *[0.5] * 6])
         Path("good.pkl").write_bytes(eight(**edge, **facts))
-        benchmark = nas_benchmark.load("good.pkl")
+        benchmark = load("good.pkl")
         assert benchmark.provenance == FACTS | facts
         assert benchmark.accuracy.tolist() == edge["accuracy"]
         assert benchmark.latency_ms.tolist() == edge["latency_ms"]
@@ -2313,7 +2313,7 @@ def test_any_file_is_a_benchmark_or_refused(contents, eight_cells):
         refusal = None
         with within(seconds=2):
             try:
-                benchmark = nas_benchmark.load("fuzz.pkl")
+                benchmark = load("fuzz.pkl")
             except UserError as error:
                 refusal = str(error)
         if refusal is None:
