@@ -2135,12 +2135,12 @@ TYPED = """
 --target-ms 0                        | T must be above 0 and at most 1,000,000 ms, not 0 ms
 --target-ms nan                      | T must be above 0
 --learning-rate 0                    | --learning-rate: must be at least 1e-06 and at most 1
---learning-rate nan                  | must be at least 1e-06
+--learning-rate 1.01                 | at most 1 (see
 --entropy-weight -0.1                | argument --entropy-weight: must be at least 0 and at most 100
 --hidden 0                           | argument --hidden: must be at least 1 and at most 256
 --baseline-decay 1                   | must be none, or at least 0 and below 1
 --baseline-decay no                  | argument --baseline-decay: invalid
---target-ms inf                      | at most 1,000,000 ms
+--target-quantile 0                  | between 0 and 1
 --target-ms 1000000.1                | at most 1,000,000 ms
 --target-ms 17ms                     | invalid float value: '17ms'
 --target-quantile 1                  | between 0 and 1
