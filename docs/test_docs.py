@@ -1,7 +1,9 @@
 """Tests of docs/: the exercises, the pages and their numbers, the window with sliders."""
 
+import ast
 import contextlib
 import functools
+import importlib
 import math
 import os
 import re
@@ -492,3 +494,33 @@ def test_citation():
     assert f"\ntitle: {heading}\n" in text
     assert text.startswith("cff-version: 1.2.0\n")
     assert "\n    doi: 10.5573/ieie.2022.59.11.39\n" in text
+
+
+# --- README, and what each file says of itself ---------------------------------------------------
+
+SOURCES = [
+    path.read_text(encoding="utf-8") for path in [*HERE.glob("*.py"), *HERE.glob("[ds]*/*.py")]
+]
+
+
+def test_every_file_and_every_test_says_what_it_is_for():
+    """Catches a file without its contract, and a test that nobody knows the use of."""
+    for tree in map(ast.parse, SOURCES):
+        assert ast.get_docstring(tree)
+        for test in tree.body:
+            if getattr(test, "name", "").startswith("test_"):
+                assert (ast.get_docstring(test) or "").startswith("Catches "), test.name
+
+
+def test_readme_names_what_exists():
+    """Catches a README that points to functions, tests, files or options that are not there."""
+    for module, name in re.findall(r"`(\w+)\.(\w+)`", test_all.README):
+        if name not in ("py", "md", "png", "gif", "csv", "gz", "json"):
+            assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
+    for name in re.findall(r"`(test_\w+)`", test_all.README):
+        assert name == "test_all" or hasattr(test_all, name), name
+    path = r"(?:`|\]\()((?:docs/|data/|study/)?\w+\.(?:py|md|png|gif))[`)]"
+    for name in re.findall(path, test_all.README):
+        assert (HERE / name).exists(), name
+    for option in re.findall(r"--([a-z][a-z-]+)", test_all.README):
+        assert any(f'"--{option}"' in source for source in SOURCES), option
