@@ -46,6 +46,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import command_line  # first: is Python new enough?  # isort: skip
 import numpy as np
@@ -2067,6 +2068,13 @@ def test_files_appear_together(tmp_path):
     assert files_of(tmp_path) == {"a": b"new", "b": b"new"}
 
 
+def test_a_full_disk_under_what_is_printed():
+    """Catches a run that goes on as if what it prints had been read."""
+    full = mock.Mock(**{"write.side_effect": OSError(28, "No space left")})
+    with pytest.raises(OSError, match="No space left"):
+        command_line.WhileRead(full).write("a line")
+
+
 FAILURES = """
 OSError(28, "No space left")                    | 1 | error: folder: No space left
 OSError(13, "Denied", str(path / "a"))          | 1 | error: folder/a: Denied
@@ -2170,8 +2178,6 @@ TYPED = """
 --target-quantile 0.7 --target-ms 9  | not allowed with
 --rewards mnasnet,best               | --rewards: must be some of mnasnet
 --rewards tunas,tunas                | each once
---rewards 보상\x0b                   | --rewards: must be some of mnasnet
---quick --animate=yes                | ignored explicit argument 'yes'
 --\x1b[31m                           | unrecognized arguments: --?[31m
 --benchmark missing.pkl              | missing.pkl: not a benchmark file (there is no such file)
 --benchmark folder                   | folder: not a benchmark file (it is not a file)
