@@ -95,7 +95,7 @@ class Claim(NamedTuple):
     paper: dict | None = None  # {reward: the paper's number}, if it gives any
     rises: bool = False  # the paper says only that the measure is above 0
     censored: bool = False  # the measure can be "never"
-    comparison: str = ""  # what the paper says of the proposed reward and MnasNet's ...
+    comparison: str = ""  # what the paper says of its reward, compared ...
     size: str = ""  # ... and by how much; the difference in `paper` is that number
     sign: int = 1  # of (proposed - mnasnet), if what the paper says is so
 

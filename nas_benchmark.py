@@ -51,7 +51,7 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (from node, to node)
 CELLS = np.array(list(itertools.product(range(5), repeat=6)))  # (15625, 6)
 N_CELLS = len(CELLS)  # 5^6 = 15,625
 PLACE_VALUES = np.array([3125, 625, 125, 25, 5, 1])  # powers of 5
-PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # the edges of each from node 0 to node 3
+PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # edges of each path from node 0 to 3
 CONNECTED = np.any([CELLS[:, path].all(axis=1) for path in PATHS], axis=0)  # (15625,)
 CONVOLUTIONS = ((CELLS == 2) | (CELLS == 3)).sum(axis=1)  # of each cell, (15625,)
 

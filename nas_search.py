@@ -214,10 +214,10 @@ def run_searches(
 def checked_seeds(seeds, samples, workers):
     """The seeds as a list of integers; UserError if one of the three is not what it should be."""
     with contextlib.suppress(TypeError):
-        numbers = [operator.index(seed) for seed in seeds]
+        whole = [operator.index(seed) for seed in seeds]
         least = min(operator.index(samples), operator.index(workers))
-        if numbers and min(numbers) >= 0 and least >= 1:
-            return numbers
+        if whole and min(whole) >= 0 and least >= 1:
+            return whole
     must = "seeds, as range(8), must be whole numbers from 0, samples and workers from 1"
     raise UserError(f"{must}: not {seeds!r}, {samples!r} and {workers!r}")
 
