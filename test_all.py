@@ -37,7 +37,6 @@ import multiprocessing
 import operator
 import os
 import pickle
-import pickletools
 import re
 import shutil
 import signal
@@ -52,8 +51,6 @@ import command_line  # first: is Python new enough?  # isort: skip
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.text import Text
 
@@ -84,8 +81,6 @@ LIGHT = HYPERPARAMETERS | dict(hidden=8)  # where it does not matter what is lea
 approx = pytest.approx
 WORKER_MAIN = nas_search.worker_main
 POSIX = pytest.mark.skipif(os.name != "posix", reason="pipes, links, signals: not on Windows")
-settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
-settings.load_profile("repeatable")
 # A shell that runs the tests in the background, and nohup, let signals be ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
@@ -209,17 +204,18 @@ def test_eq_4_is_continuous_and_ends_at_0(target):
     assert not latency_reward(beyond, target).any()
 
 
-@given(st.floats(0.01, 1.0), st.floats(1, 60), st.floats(3, 50))
-def test_slopes_are_the_derivatives(accuracy, ms, target):
+@pytest.mark.parametrize("target", [3.0, 17.0, 50.0])
+def test_slopes_are_the_derivatives(target):
     """Catches a wrong derivative in Fig. 2: sign, missing 1 / ln T, exponent above T."""
+    ms = np.linspace(1, 60, 1000)
     for reward, kink, options in (
         (mnasnet, target, dict(alpha=-0.07, beta=-0.3)),
         (proposed, 1.5 * target - 1, {}),
     ):
-        if abs(ms - kink) > 1e-3:
-            up, down = reward(accuracy, [ms + 1e-5, ms - 1e-5], target, **options)
-            slope = nas_reward.SLOPES[reward](accuracy, ms, target, **options)
-            assert slope == approx((up - down) / 2e-5, abs=1e-6)
+        smooth = ms[np.abs(ms - kink) > 1e-3]
+        up, down = (reward(0.7, smooth + step, target, **options) for step in (1e-5, -1e-5))
+        slope = nas_reward.SLOPES[reward](0.7, smooth, target, **options)
+        assert slope == approx((up - down) / 2e-5, abs=1e-6)
 
 
 BY_HAND = """
@@ -232,6 +228,7 @@ proposed_slope(0.7, [24.5, 24.6], y=0.2)                | -0.2 / math.log(17), 0
 [mnasnet(0, 8), proposed(1, 8.5)]                       | 0, 1
 [mnasnet(0.7, 0.008, 0.017)]                            | [mnasnet(0.7, 8, 17)]
 equal_strength(0.1, 0.72, 17.0)                         | -2 / (9 * 0.72 * math.log(17))
+[function.__name__ for function in REWARDS.values()]    | list(REWARDS)
 """
 
 
@@ -242,21 +239,6 @@ def test_branches_of_mnasnet(call, values):
     gains by TuNAS's reward, in which both sides cost the same; another w of equal strength."""
     found, by_hand = (eval(text, vars(nas_reward)) for text in (call, values))
     assert found == approx(by_hand)
-
-
-def test_names_of_rewards():
-    """Catches a name on the command line that stands for another reward."""
-    names = ["mnasnet", "proposed", "mnasnet_hard", "tunas"]
-    assert [function.__name__ for function in REWARDS.values()] == list(REWARDS) == names
-
-
-@pytest.mark.parametrize("function", [*REWARDS.values(), *nas_reward.SLOPES.values()])
-def test_arrays_equal_scalars(function):
-    """Catches a function that is right for one network and wrong for many, or the reverse."""
-    accuracy = np.array([[0.2], [0.7]])
-    ms = np.array([3.0, 17.0, 24.5, 40.0])
-    one_by_one = np.vectorize(function)(accuracy, ms, 17.0)  # (2, 4)
-    assert np.array_equal(function(accuracy, ms, 17.0), one_by_one)
 
 
 UNITS = """
@@ -2309,49 +2291,22 @@ def test_files_that_are_good(eight_cells):
         assert benchmark.latency_ms.tolist() == edge["latency_ms"]
 
 
-EVERY_OPCODE = sorted(opcode.code.encode("latin-1") for opcode in pickletools.opcodes)
-PIECES = st.one_of(
-    st.sampled_from(EVERY_OPCODE),
-    st.sampled_from([b"K\x01", b"G?\xe0\0\0\0\0\0\0", b"h\x00", b"X\x01\0\0\0a", b"](e"]),
-    st.binary(max_size=9),
-)
-PLACE = st.integers(0, len(eight()) - 1)
-MUTATIONS = st.lists(st.tuples(PLACE, PLACE, PIECES), min_size=1, max_size=4)
-PROGRAMS = st.lists(PIECES, max_size=40).map(lambda some: b"\x80\x04" + b"".join(some) + b".")
-
-
-def mutated(mutations):
-    content = eight()
-    for begin, end, piece in mutations:
-        content = content[:begin] + piece + content[end:]
-    return content
-
-
-@pytest.mark.parametrize("contents", [MUTATIONS.map(mutated), PROGRAMS])
-def test_any_file_is_a_benchmark_or_refused(contents, eight_cells):
-    """Catches anything but a valid Benchmark or a UserError, for files that were once good, and
-    for opcodes in any order."""
-    outcomes = []
-
-    @settings(max_examples=1000)
-    @given(contents)
-    def fuzz(content):
-        Path("fuzz.pkl").write_bytes(content)
-        refusal = None
+def test_a_damaged_file_is_refused_or_still_a_benchmark(eight_cells):
+    """Catches anything but a Benchmark or a UserError, for files of which bytes were changed."""
+    rng = np.random.default_rng(0)
+    good = eight()
+    refusals = []
+    for _ in range(2000):
+        begin, end = rng.integers(len(good), size=2)
+        Path("bad.pkl").write_bytes(good[:begin] + rng.bytes(rng.integers(9)) + good[end:])
         with within(seconds=2):
             try:
-                benchmark = load("fuzz.pkl")
+                facts = load("bad.pkl").provenance
+                assert json.loads(json.dumps(facts, allow_nan=False)) == facts
             except UserError as error:
-                refusal = str(error)
-        if refusal is None:
-            facts = benchmark.provenance
-            assert json.loads(json.dumps(facts, allow_nan=False)) == facts
-            assert str(benchmark).replace("\n", "").isprintable()
-        outcomes.append(refusal)
-        assert "MemoryError" not in (refusal or "")
-
-    fuzz()
-    assert len(outcomes) - outcomes.count(None) > 500
+                refusals.append(str(error))
+    assert 1000 < len(refusals) < 2000
+    assert not any("MemoryError" in refusal for refusal in refusals)
 
 
 def test_odd_benchmarks_that_are_good(room, capfd):
@@ -2396,5 +2351,4 @@ def test_this_file_run_as_a_script():
 
 
 if __name__ == "__main__":
-    known = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is imported already
-    sys.exit(pytest.main(["-q", "-W", known, str(HERE), *sys.argv[1:]]))
+    sys.exit(pytest.main(["-q", str(HERE), *sys.argv[1:]]))

@@ -35,7 +35,6 @@ from pathlib import Path
 
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
 
-import hypothesis.strategies  # noqa: F401
 import matplotlib.widgets  # noqa: F401
 import numpy as np
 import pytest
@@ -227,7 +226,6 @@ def be_pytest(options, plugin, limit_s):
     sys.modules["__main__"] = types.ModuleType("__main__")  # which spawned workers run
     sys.dont_write_bytecode = True
     usual = ["-q", "-p", "no:cacheprovider", f"--basetemp={os.getcwd()}/tmp"]
-    usual += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of Hypothesis
     code = 1
     try:
         code = pytest.main([*usual, *options], plugin and [plugin()])
