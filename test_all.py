@@ -147,8 +147,7 @@ def test_table_1():
 
 
 def test_readme_shows_what_nas_reward_prints():
-    """Catches any digit, mark, preference or sentence of Table 1, and of what the text says, as in
-    rounding where the paper cuts, or a ratio upside down. README was read beside the paper."""
+    """Catches any digit, mark or sentence of Table 1 that is not what was read beside the paper."""
     shown = SHOWN.partition("\n\nTable 1: ")[2].partition("\n\nBest of all ")[0]
     printed, _ = printed_by(nas_reward)
     lines = re.compile(r".*[^-\n].*").findall  # all but rules and empty ones
@@ -156,8 +155,7 @@ def test_readme_shows_what_nas_reward_prints():
 
 
 def test_preference_and_truncation():
-    """Catches "nearly equal" for what differs by 0.001, or by the sign of the difference; rounding,
-    lost zeros, and 0.29 cut to 0.28 because it is 0.28999... in binary."""
+    """Catches "nearly equal" by the sign of the difference; rounding; 0.29 cut to 0.28."""
     preference = nas_reward.preference
     assert preference(0.5, 0.5009) == preference(0.5009, 0.5) == "nearly equal"
     assert preference(0.0, 0.001) == "the second"
@@ -234,9 +232,7 @@ equal_strength(0.1, 0.72, 17.0)                         | -2 / (9 * 0.72 * math.
 
 @pytest.mark.parametrize(("call", "values"), cases(BY_HAND))
 def test_branches_of_mnasnet(call, values):
-    """Catches alpha and beta exchanged; a slope of the other side of a kink (at T the two branches
-    agree, their slopes do not); MnasNet's reward refused at a T below 1; a faster network that
-    gains by TuNAS's reward, in which both sides cost the same; another w of equal strength."""
+    """Catches alpha and beta exchanged, a slope of the other side of a kink, another w or beta."""
     found, by_hand = (eval(text, vars(nas_reward)) for text in (call, values))
     assert found == approx(by_hand)
 
@@ -299,8 +295,7 @@ proposed(100 * accuracy, latency_ms)           | accuracy must lie in 0..1
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("code", "refusal"), cases(OWN_REWARDS))
 def test_a_reward_of_your_own(code, refusal):
-    """Catches a reward that changes the benchmark, or is searched although it is not 15,625 finite
-    real numbers; a refusal of one that is; warnings about what np.where does not choose."""
+    """Catches a reward that changes the benchmark, or is searched without being 15,625 numbers."""
     reward = eval(f"lambda accuracy, latency_ms, target_ms: {code}", vars(nas_reward))
     before = np.copy(COLUMNS)
     if refusal == "taken":
@@ -316,8 +311,7 @@ def test_a_reward_of_your_own(code, refusal):
 
 
 def test_rewards_that_cannot_be_called():
-    """Catches a reward whose name hides a row of the report, is unknown, or takes other arguments;
-    Eq. 4 at T = 1, or MnasNet's reward refused there."""
+    """Catches a reward that hides a row of the report, or is unknown; T = 1 refused to all."""
     for rewards, target, words in (
         ({"random": mnasnet}, 17, "cannot be called 'random'"),
         ({"best_under_T": mnasnet}, 17, "cannot be called 'best_under_T'"),
@@ -416,8 +410,7 @@ def test_plain_backward_equals_central_differences(A):
     ],
 )
 def test_plain_updates_equal_central_differences(decay, advantages):
-    """Catches an update by another loss, or with weights of before, with and without baseline; a
-    baseline that includes the present reward, or decays the wrong way."""
+    """Catches an update by another loss or older weights; a baseline with the present reward."""
     search = plain.Reinforce(0, 3, 0.1, entropy_weight=0.3, baseline_decay=decay)
     rewards = [1.0, 2.0, 0.0, 2.0]
     for R, A in zip(rewards, advantages, strict=True):
@@ -451,8 +444,7 @@ def test_a_batch_of_networks_per_update():
 
 
 def test_both_adams_by_hand():
-    """Catches a wrong moment, bias correction, epsilon or step count; a factor lost where the fast
-    Adam moves them about; defaults that are not the paper's."""
+    """Catches a wrong moment, bias correction, epsilon, step count or default."""
     options = dict(learning_rate=0.3, beta1=0.5, beta2=0.75, epsilon=1.0)
     gradients = [2.0, -1.0, 4.0]  # so m = 1, 0, 2 and v = 1, 1, 4.75
     second = 0.8  # the first step has m^ = 2, v^ = 4: 1 - 0.3 * 2 / (2 + 1); the second, m^ = 0
@@ -476,8 +468,7 @@ JUDGED += ["worse than usual: draw it less often"]
 
 
 def test_lesson():
-    """Catches a lesson that docs/lesson.md does not show or explain, whose numbers do not fit
-    together, or that says "draw it more often" of a network that is worse than usual."""
+    """Catches numbers that do not fit together, or are explained as their reverse."""
     printed, _ = printed_by(plain)
     assert printed == plain.first_updates()
     page = (HERE / "docs" / "lesson.md").read_text(encoding="utf-8")
@@ -525,8 +516,7 @@ def on_the_board(controller, run, cell):
 
 
 def test_both_controllers_have_the_same_gradient():
-    """Catches any slip in the fast controller: order of gates, bias, token, a mixing of runs, and
-    buffers that carry something over from one update to the next."""
+    """Catches another order of gates, bias or token, a mixing of runs, a buffer that keeps."""
     controller = random_controller()
     adam = Adam(controller.theta, 0.05)
     advantages = np.array([0.8, -1.3, 0.1])
@@ -542,8 +532,7 @@ def test_both_controllers_have_the_same_gradient():
 
 @pytest.mark.parametrize("decay", [0.9, None])
 def test_both_controllers_draw_the_same_networks(decay):
-    """Catches whatever sets the fast search apart: start, noise, token, update or baseline; R of
-    another run, or of another cell than the one drawn."""
+    """Catches another start, noise, token, update or baseline; R of another run or cell."""
     options = SETTINGS | dict(baseline_decay=decay)
     seeds = [0, 1, 1]
     rewards = (mnasnet, proposed, nas_reward.tunas)
@@ -576,8 +565,7 @@ def test_start_of_training():
 
 
 def test_float32_agrees_with_float64():
-    """Catches a computation that falls into the wrong precision or needs more than it has; an
-    overflow, which a policy that is sure of itself would meet."""
+    """Catches a computation that falls into the wrong precision, or needs more; an overflow."""
     rngs = [np.random.default_rng(s) for s in range(2)]
     single = Controller(rngs, 64)
     double = Controller(rngs, 64, np.float64)
@@ -740,9 +728,7 @@ def measured_by_hand(columns, T):
 
 
 def test_windows_under_the_target():
-    """Catches windows that are shifted, "from then on" at the first dip instead of the last miss,
-    and a last window that is divided by 250, though it holds fewer networks; a network counted
-    twice, above T, or on the wrong side of a band's edge."""
+    """Catches shifted windows, "from then on" at the first dip, a network across an edge."""
     windows = list(itertools.product([16.0, 17.0, 18.0], repeat=3))  # of 27 runs
     ms = np.repeat(windows, [250, 250, 100], axis=1)
     accuracy = np.random.default_rng(0).choice([0.49, 0.5, 0.599, 0.6, 0.7, 1.0], ms.shape)
@@ -752,9 +738,7 @@ def test_windows_under_the_target():
 
 
 def test_values_are_judged():
-    """Catches a p-value of one side, of our runs without the paper's, or above 1; a search that
-    never settles counted as if it had settled at the end; a verdict on fewer runs than can decide,
-    or beside runs unlike the paper's."""
+    """Catches a p of one side, or above 1; a bound taken as exact; a verdict on too few runs."""
     judge = claims.judge_value
     runs = np.arange(1, 40)  # 39: the fewest
     for paper, p in ((0, 2), (1, 4), (40, 2), (37.5, 6), (20, 40)):
@@ -797,9 +781,7 @@ def test_one_of_our_own_runs_in_the_papers_place(own_runs, n):
 
 
 def test_the_run_as_a_whole(own_runs):
-    """Catches a p that is not exact: one of our own runs in the paper's place has p <= 0.05 in at
-    most 5 % of cases; one that misses what the lines miss, a run inside every range and far from
-    all; a tiny spread that makes a difference of one sample, or of one window, look large."""
+    """Catches a p that is not exact; a run far from all that is missed; one sample as large."""
     bands = [claims.count_under(*own_runs, 17.0, low, low + 0.1) for low in (0.5, 0.6)]
     both = np.repeat(bands, 2, axis=0) + np.arange(4)[:, None]  # as if of two rewards
     settled = np.random.default_rng(0).choice([0, 250, 500], size=(2, 120))
@@ -821,8 +803,7 @@ def test_the_run_as_a_whole(own_runs):
 
 
 def test_runs_unlike_the_papers():
-    """Catches a number of the paper, or its run as a whole, that is judged at another T, or beside
-    searches of another length, and a run as a whole beside too few."""
+    """Catches a number of the paper judged at another T or length, or beside too few runs."""
     rng = np.random.default_rng(0)
     for samples, T, alike in ((5000, 17.0, 1), (5000, 16.9, 0), (4999, 17.0, 0)):
         accuracy = rng.uniform(0.4, 0.8, (40, samples))
@@ -855,8 +836,7 @@ SIGNS = """
 
 
 def test_signs_are_judged():
-    """Catches one tail instead of two, ties that count, and a p above 1: all signs, enumerated;
-    "supported" for the other reward, a verdict from five pairs, a size that counts."""
+    """Catches one tail instead of two, ties or sizes that count, a verdict from five pairs."""
     for signs, p, verdict in cases(SIGNS):
         values = np.array(["-0+".index(sign) - 1 for sign in signs])
         for size in (1, 7):
@@ -869,8 +849,7 @@ def test_signs_are_judged():
 
 @pytest.mark.parametrize("n", [1, 5, 6, 8, 39, 40, 80])
 def test_false_alarms_of_the_sign_test(n):
-    """Catches "supported" or "reversed" in more than 5 % where neither reward is better: k of n
-    differences are then positive with the binomial distribution's probability."""
+    """Catches "supported" or "reversed" in more than 5 % where no reward is better: binomials."""
     alarms = 0.0
     for k in range(n + 1):
         _, verdict = claims.judge_sign(np.repeat([1, -1], [k, n - k]))
@@ -945,9 +924,7 @@ CENSORED = """
 
 @pytest.mark.parametrize(("first", "second", "bound", "verdict"), cases(CENSORED))
 def test_differences_to_runs_that_never_settle(first, second, bound, verdict):
-    """Catches a bound printed as a number, or the reverse; a tie, and so a verdict, made of two
-    searches that never settle; a verdict, or a crash, where in most pairs neither does; "settles
-    at 5,000" for a reward with which most runs never settle."""
+    """Catches a bound printed as a number; a tie of two that never settle; never as "5,000"."""
     one, other = np.array([eval(first), eval(second)])
     found = evaluated(mnasnet=one, proposed=other)
     assert found["fig6_under_T.proposed"]["n_censored"] == 0
@@ -1011,9 +988,7 @@ def problem():
 
 
 def test_the_fixed_point(problem):
-    """Catches a policy that is not where REINFORCE's expected update is zero, and nothing else: an
-    entropy to come that is counted, Q of another edge, one softmax for two prefixes; a w upside
-    down: without entropy the best cell, with much of it uniform sampling."""
+    """Catches a policy whose expected update is not 0: Q of another edge, later entropy, 1 / w."""
     uniform = np.full(N_CELLS, 1 / N_CELLS)
     for R, w in itertools.product(problem.reward_tables.values(), (0.003, 0.005, 0.03)):
         p = nas_search.fixed_point_policy(R, w)
@@ -1028,8 +1003,7 @@ def test_the_fixed_point(problem):
 
 
 def test_a_problem():
-    """Catches rewards of another reward or T, or in another order; names only, no functions;
-    facts of another cell, a cell exactly at T that is above it, a best one that is not."""
+    """Catches rewards of another T or order; facts of another cell; a cell at T taken as above."""
     problem = Problem(SURROGATE, ["proposed", "tunas"], 14.0)
     assert list(problem.reward_tables) == ["proposed", "tunas"]
     for name, table in problem.reward_tables.items():
@@ -1106,8 +1080,7 @@ def test_settings_of_the_user_change_no_picture(tmp_path):
 
 
 def test_random_search_is_uniform():
-    """Catches random search that favours cells, whose draws depend on how many are asked, or on
-    the noise of a controller of the same seed."""
+    """Catches random search that favours cells, or depends on how many samples are asked."""
     rows = nas_search.random_search(0, 200_000)
     counts = np.bincount(rows, minlength=N_CELLS)  # 12.8 each are expected
     chi_square = ((counts - 12.8) ** 2 / 12.8).sum()  # mean 15,624, sd 177
@@ -1137,8 +1110,7 @@ def test_workers_that_are_started_anew(monkeypatch):
 
 
 def test_windows_of_runs(problem):
-    """Catches seeds and windows exchanged, one of them missing, and an on_window that is called
-    too late, or sees another window than the results hold."""
+    """Catches seeds and windows exchanged or missing, an on_window that sees another window."""
     seen = []
 
     def note(rows, end):
@@ -1159,8 +1131,7 @@ def test_windows_of_runs(problem):
 
 
 def test_exact_policy_and_a_network_exactly_at_the_target():
-    """Catches expectations of another window, run or quantity, and < where the paper has <=:
-    T is here a latency that many cells have, to the last bit. Seed 1's search is done again."""
+    """Catches expectations of another window, run or quantity; < where the paper has <=."""
     accuracy, latency_ms = COLUMNS
     at_target = float(np.median(latency_ms))
     assert np.sum(latency_ms == at_target) > 10
@@ -1260,8 +1231,7 @@ MISSPELT = """
 
 
 def test_rows_and_strings_of_cells():
-    """Catches another order of digits, edges or operations: every lookup would be of another
-    network, or under another network's name; a misspelt network that is taken for another one."""
+    """Catches another order of digits, edges or operations; a misspelt string that is read."""
     assert CELLS.shape == (15625, 6)
     assert cell_to_row(CELLS).tolist() == list(range(15625))
     assert cell_to_row([3, 1, 3, 0, 1, 3]) == 10383
@@ -1280,8 +1250,7 @@ def benchmark_of(accuracy=COLUMNS[0], latency_ms=COLUMNS[1], **facts):
 
 
 def test_columns_in_another_order():
-    """Catches a column in another order, or of rates, that is searched as if it were right; ranks
-    that do not share ties, and a convolution that is not counted."""
+    """Catches a column in another order, or of rates, that is searched as if it were right."""
     order = np.random.default_rng(0).permutation(N_CELLS)
     for changes, words in (
         (dict(accuracy=SURROGATE.accuracy[order]), "should be the least accurate"),
@@ -1297,9 +1266,7 @@ def test_columns_in_another_order():
 
 
 def test_save_and_load(tmp_path, monkeypatch):
-    """Catches numbers or provenance that change on the way through a file; the surrogate taken
-    although the official table is there, or the reverse; a file that is overwritten by a table
-    which nobody could load."""
+    """Catches numbers that change in a file; the wrong default; a good file lost to a bad table."""
     path = tmp_path / "folder" / "official.pkl"
     monkeypatch.setattr(nas_benchmark, "OFFICIAL", path)
     assert load().name == SURROGATE.name
@@ -1383,8 +1350,7 @@ PARSED = """
 
 
 def test_defaults_and_limits():
-    """Catches other defaults than README promises (the paper's 5,000 networks, 40 seeds, 17 ms), a
-    --quick that overrides what was asked for, a limit of one too few, another quantile."""
+    """Catches other defaults than README's, a --quick that overrides, a limit of one too few."""
     quantile = np.quantile(SURROGATE.latency_ms, 0.75)
     for typed, expected in cases(PARSED):
         args = run_experiment.parse(typed.split())
@@ -1400,8 +1366,7 @@ def section(printed, title):
 
 
 def test_pages_show_what_a_run_prints(results):
-    """Catches a number, a heading or a line that is not printed as docs/results.md shows it, or not
-    where. Above "Search", to the letter; below, but for our numbers and the verdicts."""
+    """Catches a heading or a line that is not where docs/results.md shows it, or says otherwise."""
     title = "The paper's claims: its one run per reward, and our "
 
     def labels(text):
@@ -1420,8 +1385,7 @@ def test_pages_show_what_a_run_prints(results):
 
 
 def test_what_was_found_in_short(results, capsys):
-    """Catches a count of other verdicts, another benchmark or other hyperparameters, or a word on
-    values that were not judged."""
+    """Catches a count of other verdicts, another benchmark, a word on values not judged."""
     verdicts = [e["verdict"] for e in results[2]["claims"]]
     supported, *rest = section(results[1], "In short")
     assert supported == f"  {verdicts.count('supported')} of the paper's 6 signs are supported;"
@@ -1491,9 +1455,7 @@ LARGE = """
 
 
 def test_claims_of_a_large_run_as_printed(capsys):
-    """Catches ">=" forgotten, a number where there is none, or of another line or column, a verdict
-    left out; a sign without its size, and "outside all" of a number among ours; what a run of a few
-    seeds cannot say."""
+    """Catches ">=" or a verdict left out, a number of another line, a sign without its size."""
 
     def printed(seeds=40, **slow_until):
         points = {name: made_up(networks[:seeds]) for name, networks in slow_until.items()}
@@ -1516,8 +1478,7 @@ def test_claims_of_a_large_run_as_printed(capsys):
 
 
 def test_runs_that_say_little(capsys):
-    """Catches a T that forbids nothing, or everything, without a word; a reward in whose units the
-    entropy weight means something else."""
+    """Catches a T that forbids nothing or everything, or a reward in other units, in silence."""
     said = []
     for target_ms in (8.9, 9, 21.7, 22):
         run_experiment.print_what_the_target_forbids(Problem(SURROGATE, ["mnasnet"], target_ms))
@@ -1532,8 +1493,7 @@ def test_runs_that_say_little(capsys):
 
 
 def test_summary(results):
-    """Catches a missing file or key, a summary of other settings or that does not say what made
-    it, a speed that counts random search, one reward or the enumeration; table1.csv."""
+    """Catches a missing key, other settings, a speed that counts random search."""
     folder, printed, summary = results
     assert sorted(os.listdir(folder)) == FILES
     keys = "benchmark settings table1 comparisons optimum fixed_points claims whole_run compared"
@@ -1559,8 +1519,7 @@ def test_summary(results):
 
 
 def test_optimum_and_best_found(results):
-    """Catches an optimum of another reward; searches that are pooled, a best cell above T, and a
-    median of those only that found it."""
+    """Catches an optimum of another reward; searches pooled; a best cell above T."""
     optimum = dict(results[2]["optimum"])
     assert list(optimum) == ["best_under_T", "mnasnet", "proposed"]
     under = SURROGATE.latency_ms <= 17
@@ -1628,8 +1587,7 @@ def test_same_again_and_in_other_company(results, tmp_path):
 
 
 def test_samples_are_true(results):
-    """Catches rows whose accuracy, latency or reward is another cell's, and two seeds, or two
-    rewards, that draw the same networks."""
+    """Catches rows whose accuracy, latency or reward is another cell's; one search twice."""
     all_archs = set()
     for reward, seeds in lines_of_samples(results[0]).items():
         for seed, rows in enumerate(seeds):
@@ -1665,8 +1623,7 @@ def test_a_run_with_other_hyperparameters(problem, tmp_path, capfd, monkeypatch)
 
 
 def test_the_least_run(tmp_path, capfd):
-    """Catches a crash where no network meets T, and where there is nothing to compare: one seed,
-    one window, and one reward that the paper does not have."""
+    """Catches a crash where no network meets T, and where there is nothing to compare."""
     options = ["--seeds", "1", "--samples", "50", "--rewards", "tunas", "--target-ms", "5"]
     assert run_experiment.main([*options, "--out", str(tmp_path)]) == 0
     assert "no cell is under T" in capfd.readouterr().out
@@ -1761,8 +1718,7 @@ def described(figure):
 
 
 def test_pictures_of_rewards_of_your_own(tmp_path, monkeypatch):
-    """Catches a search whose pictures fail at the end: a reward that is good for the cells only,
-    one of booleans, one that returns a list."""
+    """Catches a picture that fails for a reward of the cells only, of booleans, or of lists."""
     monkeypatch.setitem(figures.STYLE, "savefig.dpi", 10)  # nobody looks
     rewards = {
         "cells only": lambda accuracy, latency_ms, target_ms: np.arange(15625) / 15625,
@@ -1777,8 +1733,7 @@ def test_pictures_of_rewards_of_your_own(tmp_path, monkeypatch):
 
 
 def test_pictures_are_as_they_were(pictures):
-    """Catches a line, text, colour, size, limit or number of a picture that has changed since it
-    was looked at. What is "right" is what the next tests are about."""
+    """Catches a line, text, colour or number of a picture that changed since it was looked at."""
     found = []
     for name, figure in pictures.items():
         found += [f"# {name}", *described(figure)]
@@ -1790,8 +1745,7 @@ def test_pictures_are_as_they_were(pictures):
 
 
 def test_fig_6_counts(pictures):
-    """Catches a count in another box, of other runs, or summed instead of averaged, panels that
-    cannot be compared, and the paper's counts at another box."""
+    """Catches a count in another box, of other runs, or summed; panels that cannot be compared."""
     panels = pictures["mine fig6"].axes
     paper = {"mnasnet": ("659", "781"), "proposed": ("780", "1,004")}
     points = made_up_runs(MINE).points()
@@ -1816,8 +1770,7 @@ def test_fig_6_counts(pictures):
 
 
 def test_fig_7_means(pictures):
-    """Catches other means, a window that stands elsewhere, a band of another width; the paper's
-    4,750 and 4,000 at the other reward, or away from the line of T."""
+    """Catches other means, a window or a triangle elsewhere, a band of another width."""
     panels = pictures["mine fig7"].axes
     all_points = made_up_runs(MINE).points()
     for k, (axes, unit) in enumerate(zip(panels, (100, 1), strict=True)):
@@ -1876,8 +1829,7 @@ def test_pareto_front():
 
 
 def test_pictures_can_be_read(pictures, results):
-    """Catches text below 1/40 of the height, a picture of the paper's pair that is not 16:9, a
-    reward of one's own that is left out, two rewards of one colour, and an empty file."""
+    """Catches text below 1/40 of the height, a size that is not 16:9, two rewards of one colour."""
     for name, figure in pictures.items():
         written = [text for text in figure.findobj(Text) if text.get_text()]
         if name.startswith("pair"):
@@ -1896,8 +1848,7 @@ def test_pictures_can_be_read(pictures, results):
 
 
 def test_pictures_again(results, tmp_path, capfd):
-    """Catches pictures of a folder that are not those of its run, to the byte; a folder of another
-    benchmark, or of nothing, that ends in a traceback."""
+    """Catches pictures that are not those of the run, to the byte, or of another benchmark."""
     folder, _, summary = results
     main = functools.partial(command_line.run, figures.main)
     assert main(["--from", str(folder), "--out", str(tmp_path / "again")]) == 0
@@ -1939,9 +1890,7 @@ def told(capfd, arguments, *words, code=2, main=run_experiment.main):
 
 
 def test_disk_full(tmp_path):
-    """Catches results that are lost, or half a picture, when the disk is full, and no way on.
-
-    Here, files may have 150 kB at most: Figs 2 and 3 can be written, Fig. 6 cannot."""
+    """Catches results lost, or half a picture, where files may have 150 kB (the disk is full)."""
     resource = pytest.importorskip("resource")
     (tmp_path / "summary.json").write_text("precious")
     limit = (resource.RLIMIT_FSIZE, (150_000, 150_000))
@@ -1961,8 +1910,7 @@ def test_disk_full(tmp_path):
     ("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129), ("SIGKILL", -9)]
 )
 def test_a_run_is_stopped(name, code, tmp_path):
-    """Catches results that are half new, a traceback, a folder left behind, and workers that live
-    on, after Ctrl-C, kill, a closed terminal and kill -9."""
+    """Catches results half new, a traceback, a folder left behind, and workers that live on."""
     (tmp_path / "summary.json").write_text("precious")
     process = start(
         *("--seeds", 4, "--samples", 100_000, "--workers", 2, "--out", tmp_path),
@@ -2000,8 +1948,7 @@ def test_folders_of_kill_9(tmp_path):
 
 
 def test_results_stand_before_the_pictures(room, monkeypatch, capfd):
-    """Catches a search that is lost because a picture fails; a file that cannot be written, seen
-    after the search only."""
+    """Catches a search lost because a picture fails; a file that cannot be written, seen late."""
     monkeypatch.setattr(figures, "fig6", lambda *_: 1 / 0)
     arguments = ["--seeds", "1", "--samples", "9", "--out", "folder"]
     words = (
@@ -2080,8 +2027,7 @@ def test_a_file_that_cannot_be_replaced(room, capfd):
 
 
 def test_progress(capfd, monkeypatch):
-    """Catches minutes of silence where there is no terminal, a line for every window, another time
-    left; on a terminal, a bar of another length, and one that stays when all is done."""
+    """Catches minutes of silence, a line for every window, another time left, a bar that stays."""
     for k in range(1, 101):
         command_line.progress(k, 100, 0.5 * k)  # 50 s in all
     lines = capfd.readouterr().err.splitlines()
@@ -2096,8 +2042,7 @@ def test_progress(capfd, monkeypatch):
 
 
 def test_two_runs_where_little_can_be_printed(room):
-    """Catches runs that trip over each other, a broken pipe, warnings, lost letters that end a run,
-    paths relative to ours, and titles that matplotlib takes for TeX."""
+    """Catches runs that trip over each other, a broken pipe, lost letters that end a run."""
     folder = Path("한글 폴더").resolve()
     folder.mkdir()
     nas_benchmark.save(benchmark_of(name=r"$\frac{1$ 한글 🙂 \x"), folder / "odd.pkl")
@@ -2268,8 +2213,7 @@ def test_bad_benchmark_files(content, words, eight_cells, capfd):
 
 
 def test_files_that_are_good(eight_cells):
-    """Catches a refusal of what can be: accuracy 1, a median of half a ms, odd names, and as many
-    facts and letters as data/README.md says."""
+    """Catches a refusal of accuracy 1, odd names, and as many facts as data/README.md says."""
     more = {str(k): "x" * 300 for k in range(50 - len(FACTS))}
     names = ["$x^2$", r"\frac{1}{0}", "{0} %s %(a)d", "한글 🙂", "' OR 1", "x" * 80]
     most = more | {"how": {str(k): k for k in range(50)}}
