@@ -314,23 +314,10 @@ def result(claim, text, kind, paper, judged, values, bounds, reward=None, random
             censoring = ">="
         elif np.median(np.where(bounds < 0, -np.inf, values)) < median:
             censoring = "<="
-    return dict(
-        id=claim.id,
-        text=text,
-        kind=kind,
-        reward=reward,
-        unit=claim.unit,
-        paper=paper,
-        median=median,
-        min=smallest,
-        max=largest,
-        censoring=censoring,
-        n_censored=int(np.sum(bounds != 0)),
-        p=p,
-        random=random,
-        verdict=verdict,
-        per_seed=values.tolist(),
-    )
+    what = dict(id=claim.id, text=text, kind=kind, reward=reward, unit=claim.unit, paper=paper)
+    ours = dict(median=median, min=smallest, max=largest, censoring=censoring)
+    judged = dict(n_censored=int(np.sum(bounds != 0)), p=p, random=random, verdict=verdict)
+    return what | ours | judged | dict(per_seed=values.tolist())
 
 
 def key(result):

@@ -191,21 +191,8 @@ def backward(A, w, a, i, f, g, o, c, h, p, Wx, Wh, b, Wo, bo):
         dh[t - 1] += Wh @ dz[t]
         dWh += np.outer(h[t - 1], dz[t])
         db += dz[t]
-    return dict(
-        dlogits=dlogits,
-        dh=dh,
-        dc=dc,
-        do=do,
-        di=di,
-        df=df,
-        dg=dg,
-        dz=dz,
-        dWx=dWx,
-        dWh=dWh,
-        db=db,
-        dWo=dWo,
-        dbo=dbo,
-    )
+    by_step = dict(dlogits=dlogits, dh=dh, dc=dc, do=do, di=di, df=df, dg=dg, dz=dz)
+    return by_step | dict(dWx=dWx, dWh=dWh, db=db, dWo=dWo, dbo=dbo)
 
 
 # --- Learning ---------------------------------------------------------------------------------

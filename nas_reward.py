@@ -146,27 +146,14 @@ def as_target(target_ms, log_base=False):
 
 # --- Table 1: three pairs of networks ---------------------------------------------------------
 
-# networks: (accuracy, latency in ms) of the first and the second; the rewards as printed
-TABLE_1 = (
-    dict(
-        case="a",
-        networks=((0.80, 8.0), (0.84, 16.0)),
-        mnasnet=("0.84334", "0.84352"),
-        proposed=("0.82102", "0.83546"),
-    ),
-    dict(
-        case="b",
-        networks=((0.80, 12.0), (0.84, 24.0)),
-        mnasnet=("0.81974", "0.81996"),
-        proposed=("0.81186", "0.77031"),
-    ),
-    dict(
-        case="c",
-        networks=((0.80, 8.0), (0.83, 16.0)),
-        mnasnet=("0.843344", "0.833527"),
-        proposed=("0.82102", "0.826460"),
-    ),
+# the case; (accuracy, latency in ms) of its two networks; their rewards, as printed
+KEYS = ("case", "networks", "mnasnet", "proposed")
+ROWS = (
+    ("a", ((0.80, 8.0), (0.84, 16.0)), ("0.84334", "0.84352"), ("0.82102", "0.83546")),
+    ("b", ((0.80, 12.0), (0.84, 24.0)), ("0.81974", "0.81996"), ("0.81186", "0.77031")),
+    ("c", ((0.80, 8.0), (0.83, 16.0)), ("0.843344", "0.833527"), ("0.82102", "0.826460")),
 )
+TABLE_1 = [dict(zip(KEYS, row, strict=True)) for row in ROWS]
 COMPARED = {"mnasnet": mnasnet, "proposed": proposed}  # by the paper
 SLOPES = {mnasnet: mnasnet_slope, proposed: proposed_slope}
 PAIR = tuple(COMPARED)

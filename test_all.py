@@ -401,14 +401,11 @@ def test_plain_backward_equals_central_differences(A):
     assert found == approx(expected, rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("decay", "advantages"),
-    [
-        # b = R1 = 1; then 0.9 * 1 + 0.1 * 2 = 1.1; then 0.9 * 1.1 + 0.1 * 0 = 0.99
-        (0.9, [0.0, 1.0, -1.1, 1.01]),
-        (None, [1.0, 2.0, 0.0, 2.0]),
-    ],
-)
+# b = R1 = 1; then 0.9 * 1 + 0.1 * 2 = 1.1; then 0.9 * 1.1 + 0.1 * 0 = 0.99
+ADVANTAGES = [(0.9, [0.0, 1.0, -1.1, 1.01]), (None, [1.0, 2.0, 0.0, 2.0])]
+
+
+@pytest.mark.parametrize(("decay", "advantages"), ADVANTAGES)
 def test_plain_updates_equal_central_differences(decay, advantages):
     """Catches an update by another loss or older weights; a baseline with the present reward."""
     search = plain.Reinforce(0, 3, 0.1, entropy_weight=0.3, baseline_decay=decay)
