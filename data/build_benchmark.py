@@ -343,8 +343,6 @@ def read_natsbench_cell(path, dataset="cifar100"):
 def build_natsbench(folder, dataset):
     """The Benchmark in NATS-Bench's folder, read in parallel; UserError names a bad cell."""
     paths = [folder / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
-    if folder.is_file():
-        raise UserError(f"{folder} is a file; give the unpacked folder")
     for inner in folder.glob(f"*/{paths[0].name}"):
         raise UserError(f"{folder} holds the folder {inner.parent.name}: give that one")
     read = partial(read_natsbench_cell, dataset=dataset)
@@ -389,8 +387,9 @@ def build_nasbench201(path, dataset, trust=False):
             one = dict(meta_archs=[arch], arch2infos=infos, evaluated_indexes=[0])
             api = NASBench201API(one, verbose=False)
             facts = api.get_more_info(0, dataset, hp="200", is_random=False)
+            accuracy = float(facts["test-accuracy"]) / 100
             latency_ms = 1000 * float(api.get_latency(0, dataset, hp="200"))
-            cells.append((row_of(arch), float(facts["test-accuracy"]) / 100, latency_ms))
+            cells.append((row_of(arch), accuracy, latency_ms))
     return official(cells, "NAS-Bench-201", path, dataset, sha256=sha256_of(path))
 
 

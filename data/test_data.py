@@ -56,12 +56,13 @@ def web(tmp_path, monkeypatch):
     """A web of made-up tables, {url: its bytes}: the CSV, and two devices of one latency."""
     devices = build_benchmark.devices()
     table = "\n".join(TABLE).encode()
-    pages = {f"{build_benchmark.SERVER}/{build_benchmark.CSV_REPOSITORY}/nats_bench.csv": table}
+    latency = latency_file([OWN[row] for row in ORDER])
+    server = build_benchmark.SERVER
+    pages = {f"{server}/{build_benchmark.CSV_REPOSITORY}/nats_bench.csv": table}
     for name in ("pixel3", "1080ti_32"):
-        content = latency_file([OWN[row] for row in ORDER])
-        devices[name]["sha256"] = hashlib.sha256(content).hexdigest()
-        repository = f"{build_benchmark.SERVER}/{build_benchmark.LATENCY_REPOSITORY}"
-        pages[f"{repository}/latency/{name}.pt"] = content
+        url = f"{server}/{build_benchmark.LATENCY_REPOSITORY}/latency/{name}.pt"
+        pages[url] = latency
+        devices[name]["sha256"] = hashlib.sha256(latency).hexdigest()
 
     def urlopen(url, timeout):
         if url not in pages:
@@ -99,10 +100,11 @@ def test_tables_are_downloaded_joined_and_kept(web, tmp_path, capfd):
         assert nas_benchmark.load(out).accuracy.tolist() == [0.99] * N_CELLS
         assert "downloading" not in capfd.readouterr().out
     spoilt = tmp_path / "cache" / "latency" / "pixel3.pt"
+    words = "pixel3.pt: missing, or its SHA-256 differs; fetch http"
     for text in ("", "spoilt"):
         spoilt.write_text(text)
         refused(capfd, main, command, "by hand")  # it notices, and finds no page
-        refused(capfd, main, [*command, *folder], "pixel3.pt: missing, or its SHA-256", "http")
+        refused(capfd, main, [*command, *folder], words)
 
 
 @pytest.mark.parametrize(
@@ -126,27 +128,19 @@ def test_downloads_that_fail(page, words, at, web, tmp_path, capfd):
     assert left == ["nats_bench.csv"][:at]
 
 
-@pytest.mark.parametrize(
-    ("device", "latency_ms", "files"),
-    [
-        ("modelled", SURROGATE.latency_ms, ["nats_bench.csv"]),
-        (
-            "modelled_1080ti_32",
-            surrogate.scaled_latency(np.array(OWN)),
-            ["nats_bench.csv", "latency/1080ti_32.pt"],
-        ),
-    ],
-)
-def test_modelled_latency(device, latency_ms, files, web, tmp_path):
+def test_modelled_latency(web):
     """Catches the latency of another model, or accuracies that are not measured."""
-    out = tmp_path / "out.pkl"
-    assert main(["tables", "--device", device, "--out", str(out)]) == 0
-    benchmark = nas_benchmark.load(out)
-    assert benchmark.accuracy == pytest.approx(ACCURACY)
-    assert np.array_equal(benchmark.latency_ms, latency_ms)
-    assert benchmark.provenance["device"] == "GTX 1080 Ti (modelled)"
-    assert benchmark.provenance["epochs"] == 200
-    assert list(benchmark.provenance["sha256"]) == files
+    scaled_ms = surrogate.scaled_latency(np.array(OWN))
+    for device, latency_ms, files in (
+        ("modelled", SURROGATE.latency_ms, ["nats_bench.csv"]),
+        ("modelled_1080ti_32", scaled_ms, ["nats_bench.csv", "latency/1080ti_32.pt"]),
+    ):
+        benchmark = build_benchmark.build_tables(None, device, "cifar100")
+        assert benchmark.accuracy == pytest.approx(ACCURACY)
+        assert np.array_equal(benchmark.latency_ms, latency_ms)
+        assert benchmark.provenance["device"] == "GTX 1080 Ti (modelled)"
+        assert benchmark.provenance["epochs"] == 200
+        assert list(benchmark.provenance["sha256"]) == files
 
 
 def own_csv(latency_ms, **changes):
@@ -181,7 +175,8 @@ def test_next_command():
     """Catches a T = 17 ms that is advised although it forbids more than 90% of the cells, or less
     than 10%; a cell of just 17 ms is under T."""
     for under, option in ((0, True), (1, False), (9, False), (10, True)):
-        benchmark = SimpleNamespace(latency_ms=np.array([17.0] * under + [17.1] * (10 - under)))
+        latency_ms = np.array([17.0] * under + [17.1] * (10 - under))
+        benchmark = SimpleNamespace(latency_ms=latency_ms)
         command = build_benchmark.next_command(benchmark, Path("out.pkl"))
         assert command.endswith(" --target-quantile 0.75") == option
 
@@ -193,12 +188,12 @@ BAD_OWN = [  # (the file's text, words of the refusal)
     (own_csv(OWN, line_3="a,b,c"), "line 3: too many values to unpack (expected 2"),
     (own_csv(OWN, line_9="|a~0|,5"), "line 9: not an architecture string"),
     (own_csv(OWN, line_3=f"{FIRST},5"), f"line 3: {FIRST} is there twice"),
-    (own_csv(OWN, line_2=f"{FIRST},fast"), "line 2: could not convert string to float: 'fast'"),
+    (own_csv(OWN, line_2=f"{FIRST},fast"), "line 2: could not convert string to float"),
     (own_csv(OWN, line_2=f"{FIRST},-2"), "line 2: -2 ms is not positive"),
-    (own_csv([ms / 1000 for ms in OWN]), "median latency is 0.01597 ms; was it seconds?"),
+    (own_csv([ms / 1000 for ms in OWN]), "is 0.01597 ms; was it seconds?"),
     (own_csv([1000 / ms for ms in OWN]), "are faster; was it frames per second?"),
-    (own_csv(OWN[:9000]), "0 cells failed, 6,625 are not there, and 3,756 of these are like no"),
-    (own_csv(OWN, line_1="cell,latency_us"), "'latency_us' is not in ms: divide by 1,000, and"),
+    (own_csv(OWN[:9000]), "6,625 are not there, and 3,756 of these are like no"),
+    (own_csv(OWN, line_1="cell,latency_us"), "is not in ms: divide by 1,000, and"),
     (own_csv(OWN, line_1="cell,time [\u00b5s]"), "divide by 1,000, and"),
     (own_csv(OWN, line_1="cell,latencyNs"), "divide by 1,000,000, and"),
     (own_csv(OWN, line_1="cell,Seconds"), "multiply by 1,000, and call it ms"),
@@ -236,7 +231,7 @@ def test_own_latency_that_is_not_complete(tmp_path):
     path.write_text("\n".join(["architecture,ms", *one_each]))
     latency_ms, facts = build_benchmark.own_latency(path)
     assert latency_ms.tolist() == [OWN[rows_of[network][0]] for network in networks]
-    assert "; 0 cells failed, 10,695 are not there: they have that of the same" in facts["how"]
+    assert "; 0 cells failed, 10,695 are not there: they have" in facts["how"]
 
     expected = list(OWN)
     changes = {}
@@ -291,7 +286,7 @@ def test_devices(capfd):
     assert all(len(line["sha256"]) == 64 for line in build_benchmark.devices().values())
 
 
-@pytest.mark.parametrize("device", ["1080ti_256", "1080ti_32", "pixel3", "raspi4", "titan_rtx_256"])
+@pytest.mark.parametrize("device", ["1080ti_256", "1080ti_32", "pixel3", "raspi4"])
 def test_real_tables(device):
     """Catches hashes, formats or facts that are not those of the real files."""
     public("nats_bench.csv")
@@ -312,7 +307,7 @@ tables --device ../../etc/passwd      | 2 | invalid choice: '../../etc/passwd' (
 tables --device pixel3 --latency x    | 2 | not allowed with argument --device
 tables --latency no.csv               | 2 | no.csv: not a latency of all cells (there is no such
 tables --list --dataset cifar-100     | 2 | invalid choice: 'cifar-100'
-natsbench file                        | 2 | file is a file; give the unpacked folder
+natsbench file                        | 2 | not a cell of NATS-Bench (Not a directory); unpack
 natsbench folder                      | 2 | folder holds the folder inner: give that one
 natsbench nowhere                     | 2 | 000000.pickle.pbz2: not a cell of NATS-Bench
 nasbench201 nowhere.pth               | 1 | nowhere.pth:
@@ -337,7 +332,7 @@ def test_run_as_a_script(tmp_path):
     that an older Python cannot read as far as the line that names the version."""
     command = [sys.executable, build_benchmark.__file__, "tables", "--device", "pixel9"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.stderr.startswith("build_benchmark.py: error: argument --device: invalid choice")
+    assert done.stderr.startswith("build_benchmark.py: error: argument --device: invalid")
     assert done.stderr.count("\n") == 1
     assert done.returncode == 2
     ast.parse(Path(build_benchmark.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
@@ -581,7 +576,8 @@ def test_surrogate_is_rebuilt(tmp_path):
 def test_surrogate_beside_measured_accuracies():
     """Catches a fit that is worse than promised, on the whole, at the top or in a band of Fig. 6,
     and one with other best cells."""
-    _, measured = build_benchmark.measured_accuracy(public("nats_bench.csv").parent, "cifar100")
+    folder = public("nats_bench.csv").parent
+    _, measured = build_benchmark.measured_accuracy(folder, "cifar100")
     both = np.stack([measured, SURROGATE.accuracy])
     error = np.abs(SURROGATE.accuracy - measured)[CONNECTED].mean()
     assert error < 0.006
