@@ -101,8 +101,8 @@ def fetch(folder, repository, name, sha256):
             body = reply.read(MAX_DOWNLOAD)
         if hashlib.sha256(body).hexdigest() != sha256:
             raise ValueError(f"its SHA-256 differs, after {len(body):,} bytes")
-    with command_line.atomic_output(path.parent) as unfinished:
-        (unfinished / path.name).write_bytes(body)
+        with command_line.atomic_output(path.parent) as unfinished:
+            (unfinished / path.name).write_bytes(body)
     return path
 
 
@@ -123,12 +123,6 @@ def measured_accuracy(folder, dataset):
     rows = [row_of(line["ArchitectureString"]) for line in lines]
     column = f"{DATASETS[dataset]}TestAccuracy200Epochs"
     return rows, by_row(rows, [float(line[column]) for line in lines]) / 100
-
-
-def read_latency(path):
-    """Latency (15625,) in ms by NAS-Bench-201 index: the zip that torch.save makes of a list."""
-    with zipfile.ZipFile(path) as file:
-        return load_plain(file.open("archive/data.pkl"))
 
 
 MODELS = {  # devices that nobody measured: see surrogate.py
@@ -167,10 +161,17 @@ def latency_of(device, folder, rows):
     line = devices()[device]
     name = f"latency/{device}.pt"
     path = fetch(folder, LATENCY_REPOSITORY, name, line["sha256"])
-    what = f"{device} ({line['kind']} {line['hardware']})"
-    facts = dict(source="HayeonLee/HELP", device=what, batch=line["batch"] or "not stated")
-    facts |= dict(how="as measured by the tables' owners", sha256={name: line["sha256"]})
-    return by_row(rows, read_latency(path)), facts
+    with zipfile.ZipFile(path) as file:  # as torch.save writes a list
+        (member,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
+        measured_ms = load_plain(file.open(member))
+    facts = dict(
+        source="HayeonLee/HELP",
+        device=f"{device} ({line['kind']} {line['hardware']})",
+        batch=line["batch"] or "not stated",
+        how="as measured by the tables' owners",
+        sha256={name: line["sha256"]},
+    )
+    return by_row(rows, measured_ms), facts
 
 
 # --- Your own latency -------------------------------------------------------------------------
