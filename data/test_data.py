@@ -307,7 +307,6 @@ tables --device ../../etc/passwd      | 2 | invalid choice: '../../etc/passwd' (
 tables --device pixel3 --latency x    | 2 | not allowed with argument --device
 tables --latency no.csv               | 2 | no.csv: not a latency of all cells (there is no such
 tables --list --dataset cifar-100     | 2 | invalid choice: 'cifar-100'
-natsbench file                        | 2 | not a cell of NATS-Bench (Not a directory); unpack
 natsbench folder                      | 2 | folder holds the folder inner: give that one
 natsbench nowhere                     | 2 | 000000.pickle.pbz2: not a cell of NATS-Bench
 nasbench201 nowhere.pth               | 1 | nowhere.pth:
@@ -320,7 +319,6 @@ def test_what_is_typed_to_build(typed, code, words, tmp_path, capfd, monkeypatch
     monkeypatch.chdir(tmp_path)
     Path("folder/inner").mkdir(parents=True)
     Path("folder/inner/000000.pickle.pbz2").touch()
-    Path("file").touch()
     before = files_of(".")
     refused(capfd, main, typed.split(), words, code=int(code))
     refused(capfd, main, [], "the following arguments are required: SOURCE")
