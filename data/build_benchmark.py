@@ -14,9 +14,9 @@ epochs, mean over trials, and ms; both libraries default to 12, one random trial
 import bz2
 import csv
 import hashlib
+import io
 import math
 import multiprocessing
-import os
 import pickle
 import re
 import struct
@@ -35,7 +35,7 @@ import surrogate
 
 import nas_benchmark
 from command_line import UserError, as_user_error, check_file
-from nas_benchmark import DATA, MAX_BYTES, N_CELLS, Benchmark, checked_column, load_plain
+from nas_benchmark import DATA, N_CELLS, Benchmark, load_plain
 from nas_reward import T_MS
 
 # How the public CSV calls each dataset.
@@ -49,8 +49,8 @@ def row_of(string):
 
 def by_row(rows, values):
     """`values` of all cells in the order of the list `rows` -> an array (15625,) by row."""
-    if sorted(rows) != list(range(N_CELLS)) or len(values) != N_CELLS:
-        raise ValueError(f"{len(set(rows)):,} cells, {len(values):,} values, not {N_CELLS:,}")
+    if sorted(rows) != list(range(N_CELLS)):
+        raise ValueError(f"it holds {len(set(rows)):,} different cells, not {N_CELLS:,}")
     return np.array(values, float)[np.argsort(rows)]
 
 
@@ -85,7 +85,9 @@ def sha256_of(path):
 
 
 def fetch(folder, repository, name, sha256):
-    """The path of a public file: in `folder`, or (None) in the cache, downloaded if need be."""
+    """The path of a public file: in `folder`, or (None) in the cache, downloaded if need be.
+
+    Its SHA-256 is right, and so its content need not be checked. Raises UserError."""
     path = (folder or CACHE) / name
     url = f"{SERVER}/{repository}/{name}"
     if path.is_file() and path.stat().st_size and sha256_of(path) == sha256:
@@ -99,44 +101,28 @@ def fetch(folder, repository, name, sha256):
             body = reply.read(MAX_DOWNLOAD)
         if hashlib.sha256(body).hexdigest() != sha256:
             raise ValueError(f"its SHA-256 differs, after {len(body):,} bytes")
-    with command_line.atomic_output(path.parent) as unfinished:
-        (unfinished / path.name).write_bytes(body)
+        with command_line.atomic_output(path.parent) as unfinished:
+            (unfinished / path.name).write_bytes(body)
     return path
 
 
-def list_devices(folder):
-    """Print all devices, and the latency range of those whose file is in the folder."""
-    print(f"{'device':18}  {'what it is (its batch)':26}  latency, ms: lowest, median, highest")
+def list_devices():
+    """Print all devices."""
+    print(f"{'device':18}  what it is (its batch)")
     for name, what in MODELS.items():
         print(f"{name:18}  {what}")
     for name, device in devices().items():
-        what = f"{device['kind']} {device['hardware']} ({device['batch'] or '?'})"
-        known = "once downloaded"
-        path = (folder or CACHE) / "latency" / f"{name}.pt"
-        if path.is_file():
-            quantiles = np.quantile(read_latency(path), [0, 0.5, 1])
-            known = " ".join(f"{ms:8.2f}" for ms in quantiles)
-        print(f"{name:18}  {what:26}  {known}")
+        print(f"{name:18}  {device['kind']} {device['hardware']} ({device['batch'] or '?'})")
 
 
-def read_accuracy(path, dataset):
+def measured_accuracy(folder, dataset):
     """From the CSV: the row of each NAS-Bench-201 index (list), and accuracy (15625,) by row."""
-    with as_user_error(path, "table of NAS-Bench-201", "fetch it again"):
-        lines = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-        rows = [row_of(line["ArchitectureString"]) for line in lines]
-        column = f"{DATASETS[dataset]}TestAccuracy200Epochs"
-        percent = [float(line[column]) for line in lines]
-        return rows, by_row(rows, percent) / 100
-
-
-def read_latency(path):
-    """Latency (15625,) in ms by NAS-Bench-201 index: the zip that torch.save makes of a list."""
-    with as_user_error(path, "latency of all cells", "fetch it again"):
-        check_file(path, MAX_BYTES, b"PK")
-        with zipfile.ZipFile(path) as file:
-            (name,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
-            with file.open(name) as member:
-                return checked_column("latency_ms", load_plain(member))
+    path = fetch(folder, CSV_REPOSITORY, CSV, CSV_SHA256)
+    with open(path, encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    rows = [row_of(line["ArchitectureString"]) for line in lines]
+    column = f"{DATASETS[dataset]}TestAccuracy200Epochs"
+    return rows, by_row(rows, [float(line[column]) for line in lines]) / 100
 
 
 MODELS = {  # devices that nobody measured: see surrogate.py
@@ -148,24 +134,17 @@ GTX = dict(device="GTX 1080 Ti (modelled)", batch="256 (modelled)")
 
 def build_tables(folder, device, dataset):
     """The Benchmark of measured accuracy, and the latency of a device or of a Path, one's own."""
-    own = isinstance(device, Path)
-    if not own and device not in [*MODELS, *devices()]:
-        raise UserError(f"unknown device {device}: see build_benchmark.py tables --list")
-    latency = own_latency(device) if own else None
-    rows, accuracy = measured_accuracy(folder, dataset)
-    latency_ms, facts = latency or latency_of(device, folder, rows)
-    facts = facts | dict(
-        name=f"{dataset} accuracy, {device.stem[:40] if own else device} latency",
-        source=f"accuracy: v-tao/nats-bench-landscape; latency: {facts['source']}",
-        sha256={CSV: CSV_SHA256} | facts["sha256"],
-    )
-    with as_user_error(device, OWN_KIND, OWN_ADVICE):  # Benchmark refuses seconds, say
+    advice = "write a header line, then each of the 15,625 architecture strings and its ms"
+    with as_user_error(device, "latency of all cells", advice):
+        own = own_latency(device) if isinstance(device, Path) else None
+        rows, accuracy = measured_accuracy(folder, dataset)
+        latency_ms, facts = own or latency_of(device, folder, rows)
+        facts |= dict(
+            name=f"{dataset} accuracy, {device.stem[:40] if own else device} latency",
+            source=f"accuracy: v-tao/nats-bench-landscape; latency: {facts['source']}",
+            sha256={CSV: CSV_SHA256} | facts["sha256"],
+        )
         return Benchmark(accuracy, latency_ms, provenance(dataset=dataset, **facts))
-
-
-def measured_accuracy(folder, dataset):
-    """What `read_accuracy` returns of the public CSV."""
-    return read_accuracy(fetch(folder, CSV_REPOSITORY, CSV, CSV_SHA256), dataset)
 
 
 def latency_of(device, folder, rows):
@@ -182,17 +161,22 @@ def latency_of(device, folder, rows):
     line = devices()[device]
     name = f"latency/{device}.pt"
     path = fetch(folder, LATENCY_REPOSITORY, name, line["sha256"])
-    what = f"{device} ({line['kind']} {line['hardware']})"
-    facts = dict(source="HayeonLee/HELP", device=what, batch=line["batch"] or "not stated")
-    facts |= dict(how="as measured by the tables' owners", sha256={name: line["sha256"]})
-    return by_row(rows, read_latency(path)), facts
+    with zipfile.ZipFile(path) as file:  # as torch.save writes a list
+        (member,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
+        measured_ms = load_plain(file.open(member))
+    facts = dict(
+        source="HayeonLee/HELP",
+        device=f"{device} ({line['kind']} {line['hardware']})",
+        batch=line["batch"] or "not stated",
+        how="as measured by the tables' owners",
+        sha256={name: line["sha256"]},
+    )
+    return by_row(rows, measured_ms), facts
 
 
 # --- Your own latency -------------------------------------------------------------------------
 
 MAX_OWN = 10_000_000  # bytes; a usual one has 2 MB
-OWN_KIND = "latency of all cells"
-OWN_ADVICE = "write a header line, then each of the 15,625 architecture strings and its ms"
 MILLISECONDS = {"ms", "msec", "msecs", "millisecond", "milliseconds"}
 UNITS = {  # words in the header of a column that is not in ms: what to do
     "fps hz ips qps throughput per": "write 1000 / value",
@@ -206,10 +190,9 @@ FAILED = {"", "none", "null", "na", "n/a", "failed", "fail", "error"}
 
 def own_latency(path):
     """What `latency_of` returns, from the user's own CSV, in any order and perhaps incomplete."""
-    with as_user_error(path, OWN_KIND, OWN_ADVICE):
-        check_file(path, MAX_OWN)
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            latency_ms, told = completed(read_own(csv.reader(file)))
+    check_file(path, MAX_OWN)
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        latency_ms, told = completed(read_own(csv.reader(file)))
     how = f"accuracy as measured, latency from your own file{told}"
     facts = dict(source=f"your own {path.name}", device=path.stem, batch="not stated")
     return latency_ms, facts | dict(how=how, sha256={path.name: sha256_of(path)})
@@ -224,12 +207,11 @@ def read_own(lines):
     latency_ms = {}
     for line in filter(None, lines):
         try:
-            if len(line) != 2:
-                raise ValueError(f"it has {len(line)} columns, not 2")
-            row = row_of(line[0])
+            string, text = line
+            row = row_of(string)
             if row in latency_ms:
-                raise ValueError(f"{line[0]} is there twice")
-            latency_ms[row] = own_ms(row, line[1])
+                raise ValueError(f"{string} is there twice")
+            latency_ms[row] = own_ms(row, text)
         except ValueError as error:
             raise ValueError(f"line {lines.line_num}: {error}") from None
     return latency_ms
@@ -238,9 +220,7 @@ def read_own(lines):
 def check_unit(header):
     """ValueError if the header of a column, say latency_us, names another unit than ms."""
     apart = re.sub("([a-z])([A-Z])", r"\1 \2", header)  # latencyUs
-    words = set(re.findall("[a-zµμ]+", apart.lower()))
-    if "/" in header:
-        words.add("per")
+    words = set(re.findall("[a-zµμ]+", apart.lower().replace("/", " per ")))
     for units, advice in UNITS.items():
         if words & set(units.split()) and not words & MILLISECONDS:
             raise ValueError(f"{header!r:.40} is not in ms: {advice}, and call it ms")
@@ -268,16 +248,15 @@ def completed(ms):
     measured = {}
     for row in np.flatnonzero(np.isfinite(latency_ms)):
         measured.setdefault(networks[row], []).append(latency_ms[row])
-    same = [measured.get(networks[row], math.nan) for row in missing]
-    latency_ms[missing] = list(map(np.mean, same))
     absent = N_CELLS - len(ms)
     told = f"{len(missing) - absent:,} cells failed, {absent:,} are not there"
-    without = np.flatnonzero(np.isnan(latency_ms))
-    if len(without):
+    without = [row for row in missing if networks[row] not in measured]
+    if without:
         told += f", and {len(without):,} of these are like no cell that you measured"
         cell = nas_benchmark.cell_to_string(nas_benchmark.CELLS[without[0]])
         advice = "measure them, or give what cannot run twice your slowest latency"
         raise ValueError(f"{told}, for example {cell}: {advice}")
+    latency_ms[missing] = [np.mean(measured[networks[row]]) for row in missing]
     return latency_ms, f"; {told}: they have that of the same network in another cell"
 
 
@@ -287,8 +266,12 @@ def completed(ms):
 def build_surrogate(folder):
     """The surrogate Benchmark, its accuracy fitted to the CSV in the folder (None: downloads)."""
     _, measured = measured_accuracy(folder, "cifar100")
-    accuracy, latency_ms, errors = surrogate.fit(measured)
-    points = 100 * errors["mean_error"]
+    accuracy = surrogate.model_accuracy(measured)
+    latency_ms = surrogate.model_latency()
+    off = (accuracy - measured)[nas_benchmark.CONNECTED]
+    r2 = 1 - off.var() / measured[nas_benchmark.CONNECTED].var()
+    points = 100 * np.abs(off).mean()
+    quantiles_off, cells_off = map(np.abs, surrogate.latency_errors(latency_ms))
     facts = provenance(
         name="surrogate (fitted, not measured)",
         source="fitted models of NAS-Bench-201 (surrogate.py)",
@@ -299,18 +282,15 @@ def build_surrogate(folder):
         **GTX,
         how="accuracy by effects of up to four edges; latency by a base and a cost per operation",
         built="2026-11-25",  # fixed, as the file is rebuilt to the byte
-        fit=f"connected cells: R2 {errors['r2']:.4f}, mean error {points:.2f} points; "
-        f"latency: ten quantiles within {errors['quantiles_ms']:.2f} ms, "
-        f"four cells within {errors['cells_ms']:.2f} ms",
+        fit=f"connected cells: R2 {r2:.4f}, mean error {points:.2f} points; "
+        f"latency: ten quantiles within {quantiles_off.max():.2f} ms, "
+        f"four cells within {cells_off.max():.2f} ms",
     )
     return Benchmark(accuracy, latency_ms, facts)
 
 
 # --- The official files -----------------------------------------------------------------------
 
-# The opcodes that refer to what is ALLOWED, and call it.
-CALLS = " GLOBAL STACK_GLOBAL REDUCE BUILD LONG_BINGET SHORT_BINBYTES"
-CALLS += " EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3"
 FORMATS = {"f8": "<d", "f4": "<f", "i8": "<q"}  # NumPy's name of a type -> struct's
 
 
@@ -349,9 +329,8 @@ def read_natsbench_cell(path, dataset="cifar100"):
     """(row, accuracy in 0..1, latency in ms) in NATS-Bench's file of one cell; or UserError."""
     last = "ori-test@199" if dataset == "cifar10" else "x-test@199"
     with as_user_error(path, "cell of NATS-Bench", "unpack the folder again"):
-        check_file(path, MAX_BYTES, b"BZh")
-        with bz2.open(path) as file:
-            by_epochs = load_plain(file, nas_benchmark.PLAIN + CALLS, CellUnpickler)
+        content = io.BytesIO(bz2.decompress(path.read_bytes()))
+        by_epochs = CellUnpickler(content).load()
         if "90" in by_epochs:
             raise UserError(f"{path} is of the size space (sss); give NATS-tss-...")
         info = by_epochs["200"]
@@ -365,8 +344,6 @@ def read_natsbench_cell(path, dataset="cifar100"):
 def build_natsbench(folder, dataset):
     """The Benchmark in NATS-Bench's folder, read in parallel; UserError names a bad cell."""
     paths = [folder / f"{index:06d}.pickle.pbz2" for index in range(N_CELLS)]
-    if folder.is_file():
-        raise UserError(f"{folder} is a file; give the unpacked folder")
     for inner in folder.glob(f"*/{paths[0].name}"):
         raise UserError(f"{folder} holds the folder {inner.parent.name}: give that one")
     read = partial(read_natsbench_cell, dataset=dataset)
@@ -390,16 +367,10 @@ def official(cells, library, path, dataset, **more):
 MEMORY_PER_SIZE = 6  # 28 GB for 4.7 GB, says github.com/D-X-Y/AutoDL-Projects/issues/78
 
 
-def build_nasbench201(path, dataset, force=False, trust=False):
+def build_nasbench201(path, dataset, trust=False):
     """The Benchmark in an official .pth file, by the API; its code runs only if you `trust` it."""
     needed = MEMORY_PER_SIZE * path.stat().st_size / 1e9
-    try:
-        present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    except (AttributeError, OSError, ValueError):  # Windows does not tell
-        present = math.inf
-    print(f"{path} takes about {needed:.1f} of {present:.1f} GB of memory", flush=True)
-    if present < needed and not force:
-        raise UserError("too little memory; --force tries, and natsbench needs 0.5 GB")
+    print(f"{path} takes about {needed:.1f} GB of memory; natsbench takes 0.1 GB", flush=True)
     try:
         import torch
         from nas_201_api import NASBench201API
@@ -417,8 +388,9 @@ def build_nasbench201(path, dataset, force=False, trust=False):
             one = dict(meta_archs=[arch], arch2infos=infos, evaluated_indexes=[0])
             api = NASBench201API(one, verbose=False)
             facts = api.get_more_info(0, dataset, hp="200", is_random=False)
+            accuracy = float(facts["test-accuracy"]) / 100
             latency_ms = 1000 * float(api.get_latency(0, dataset, hp="200"))
-            cells.append((row_of(arch), float(facts["test-accuracy"]) / 100, latency_ms))
+            cells.append((row_of(arch), accuracy, latency_ms))
     return official(cells, "NAS-Bench-201", path, dataset, sha256=sha256_of(path))
 
 
@@ -439,13 +411,12 @@ def parse(argv):
     for source in (tables, natsbench, nasbench201):
         source.add_argument("--dataset", default="cifar100", choices=DATASETS)
     latency = tables.add_mutually_exclusive_group(required=True)
-    latency.add_argument("--device", help="whose latency, say pixel3, or modelled")
+    known = dict(metavar="DEVICE", choices=[*MODELS, *devices()])
+    latency.add_argument("--device", **known, help="whose latency, say pixel3, or modelled")
     latency.add_argument("--latency", type=Path, metavar="CSV", help="your own latency")
     latency.add_argument("--list", action="store_true", help="show the devices")
     natsbench.add_argument("path", type=Path, metavar="DIR", help="the unpacked folder")
     nasbench201.add_argument("path", type=Path, metavar="FILE", help="the .pth file")
-    force = "load even if memory seems insufficient"
-    nasbench201.add_argument("--force", action="store_true", help=force)
     trust = "allow the pickle to run code: only for files you trust"
     nasbench201.add_argument("--trust", action="store_true", help=trust)
     for source in (tables, natsbench, nasbench201, ships):
@@ -458,27 +429,23 @@ def build(argv):
     """Build the benchmark file that `argv` asks for, and say what it is."""
     args = parse(argv)
     if args.list:
-        return list_devices(args.folder)
+        return list_devices()
     if args.out and args.out.is_dir():
         raise UserError(f"--out {args.out} is a folder: name the file to write")
     if args.source == "tables":
         benchmark = build_tables(args.folder, args.latency or args.device, args.dataset)
-        device = f"own_{args.latency.stem[:100]}" if args.latency else args.device
+        device = f"own_{args.latency.stem}" if args.latency else args.device
         name = f"{args.dataset}_{device}.pkl"
     elif args.source == "surrogate":
         benchmark = build_surrogate(args.folder)
         name = nas_benchmark.SURROGATE.name
     elif args.source == "nasbench201":
-        benchmark = build_nasbench201(args.path, args.dataset, args.force, args.trust)
+        benchmark = build_nasbench201(args.path, args.dataset, args.trust)
         name = f"nasbench201_{args.dataset}.pkl"
     else:
         benchmark = build_natsbench(args.path, args.dataset)
         name = f"nasbench201_{args.dataset}.pkl"
     out = args.out or DATA / name
-    if args.latency and not args.out and out.exists():
-        old = nas_benchmark.load(out)  # perhaps made from another file of that name
-        if old.provenance.get("sha256") != benchmark.provenance["sha256"]:
-            raise UserError(f"{out} was made from another file; to replace it, add --out {out}")
     nas_benchmark.save(benchmark, out)
     print(f"{benchmark}\n  written  {out}\n  next     {next_command(benchmark, out)}")
 

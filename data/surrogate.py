@@ -1,8 +1,8 @@
 """The embedded surrogate: two models of NAS-Bench-201 on CIFAR-100, fitted, not measured.
 
-    accuracy, latency_ms, errors = fit(measured)     what data/ holds
-    latency_ms = model_latency()                     needs no table at all
-    latency_ms = scaled_latency(measured_ms)         a second model, from another device's latency
+    accuracy = model_accuracy(measured)          fitted to a public table
+    latency_ms = model_latency()                 needs no table at all
+    latency_ms = scaled_latency(measured_ms)     a second model, from another device's latency
 
 The surrogate stands in for the official table, which may not be copied here. Its two models are
 
@@ -32,23 +32,6 @@ from nas_benchmark import CELLS, CONNECTED, EDGES, N_CELLS, OPERATIONS, PATHS, c
 
 DECIMALS = 4  # of what is stored: they tell cells apart, and are the same everywhere
 NONE = OPERATIONS.index("none")
-
-
-def fit(measured):
-    """Fit both models to `measured`, accuracies (15625,) in 0..1 by row.
-
-    Returns accuracy (15625,), latency_ms (15625,) and a dict of how wrong they are, `errors`."""
-    accuracy = model_accuracy(measured)
-    latency_ms = model_latency()
-    residual = (accuracy - measured)[CONNECTED]
-    quantiles_off, cells_off = latency_errors(latency_ms)
-    errors = dict(
-        r2=1 - residual.var() / measured[CONNECTED].var(),  # of the connected cells
-        mean_error=np.abs(residual).mean(),  # of the connected cells
-        quantiles_ms=np.abs(quantiles_off).max(),
-        cells_ms=np.abs(cells_off).max(),
-    )
-    return accuracy, latency_ms, errors
 
 
 def network_of(cell):
@@ -125,7 +108,7 @@ KNOWN_MS = {
 KNOWN_ROWS = cell_to_row(list(KNOWN_MS))  # (4,)
 
 GRID_MS = 0.01  # of the five numbers
-STARTS = [np.array([700, cost, cost, cost, cost]) for cost in (0, 100, 200)]  # on the grid
+START = np.array([700, 100, 100, 100, 100])  # on the grid
 FIRST_STEP = 64  # on the grid; then half of it, and so on, down to 1
 DIRECTIONS = np.array(
     [move for move in itertools.product((-1, 0, 1), repeat=5) if np.abs(move).sum() <= 2]
@@ -134,17 +117,15 @@ COUNTS = (CELLS[:, :, None] == np.arange(len(OPERATIONS))).sum(axis=1)  # (15625
 
 
 def model_latency():
-    """Latency (15625,) in ms: the base, and the costs of the six edges. Takes two seconds."""
+    """Latency (15625,) in ms: the base, and the costs of the six edges."""
     return np.round(latencies(latency_parameters()), DECIMALS)
 
 
 def latency_parameters():
-    """Base, and cost of none, 1x1, 3x3 and pooling, (5,), as whole numbers on the grid."""
-    return min([coordinate_descent(start) for start in STARTS], key=squared_error)
+    """Base, and cost of none, 1x1, 3x3 and pooling, (5,), as whole numbers on the grid.
 
-
-def coordinate_descent(numbers):
-    """Steps to the best neighbour, one or two numbers changed, while that lowers the error."""
+    Steps to the best neighbour, one or two numbers changed, while that lowers the error."""
+    numbers = START
     step = FIRST_STEP
     while step:
         neighbour = min(numbers + step * DIRECTIONS, key=squared_error)
@@ -171,7 +152,8 @@ def latency_errors(latency_ms):
     """How far latencies (15625,) are off: (10,) at the quantiles, (4,) at the cells, in ms."""
     quantiles_ms = np.quantile(latency_ms, list(QUANTILES_MS))
     quantiles_off = quantiles_ms - list(QUANTILES_MS.values())
-    return quantiles_off, latency_ms[KNOWN_ROWS] - list(KNOWN_MS.values())
+    cells_off = latency_ms[KNOWN_ROWS] - list(KNOWN_MS.values())
+    return quantiles_off, cells_off
 
 
 def scaled_latency(measured_ms):
