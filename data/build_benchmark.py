@@ -17,6 +17,7 @@ import hashlib
 import io
 import math
 import multiprocessing
+import os
 import pickle
 import re
 import struct
@@ -207,11 +208,12 @@ def read_own(lines):
     latency_ms = {}
     for line in filter(None, lines):
         try:
-            string, text = line
-            row = row_of(string)
+            if len(line) != 2:
+                raise ValueError(f"it has {len(line)} columns, not 2")
+            row = row_of(line[0])
             if row in latency_ms:
-                raise ValueError(f"{string} is there twice")
-            latency_ms[row] = own_ms(row, text)
+                raise ValueError(f"{line[0]} is there twice")
+            latency_ms[row] = own_ms(row, line[1])
         except ValueError as error:
             raise ValueError(f"line {lines.line_num}: {error}") from None
     return latency_ms
@@ -367,10 +369,15 @@ def official(cells, library, path, dataset, **more):
 MEMORY_PER_SIZE = 6  # 28 GB for 4.7 GB, says github.com/D-X-Y/AutoDL-Projects/issues/78
 
 
-def build_nasbench201(path, dataset, trust=False):
+def build_nasbench201(path, dataset, force=False, trust=False):
     """The Benchmark in an official .pth file, by the API; its code runs only if you `trust` it."""
     needed = MEMORY_PER_SIZE * path.stat().st_size / 1e9
-    print(f"{path} takes about {needed:.1f} GB of memory; natsbench takes 0.1 GB", flush=True)
+    present = math.inf
+    if hasattr(os, "sysconf"):  # Windows does not tell
+        present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    print(f"{path} takes about {needed:.1f} of {present:.1f} GB of memory", flush=True)
+    if present < needed and not force:
+        raise UserError("too little memory; --force tries, and natsbench needs 0.1 GB")
     try:
         import torch
         from nas_201_api import NASBench201API
@@ -417,6 +424,8 @@ def parse(argv):
     latency.add_argument("--list", action="store_true", help="show the devices")
     natsbench.add_argument("path", type=Path, metavar="DIR", help="the unpacked folder")
     nasbench201.add_argument("path", type=Path, metavar="FILE", help="the .pth file")
+    force = "load even if memory seems insufficient"
+    nasbench201.add_argument("--force", action="store_true", help=force)
     trust = "allow the pickle to run code: only for files you trust"
     nasbench201.add_argument("--trust", action="store_true", help=trust)
     for source in (tables, natsbench, nasbench201, ships):
@@ -434,18 +443,22 @@ def build(argv):
         raise UserError(f"--out {args.out} is a folder: name the file to write")
     if args.source == "tables":
         benchmark = build_tables(args.folder, args.latency or args.device, args.dataset)
-        device = f"own_{args.latency.stem}" if args.latency else args.device
+        device = f"own_{args.latency.stem[:100]}" if args.latency else args.device
         name = f"{args.dataset}_{device}.pkl"
     elif args.source == "surrogate":
         benchmark = build_surrogate(args.folder)
         name = nas_benchmark.SURROGATE.name
     elif args.source == "nasbench201":
-        benchmark = build_nasbench201(args.path, args.dataset, args.trust)
+        benchmark = build_nasbench201(args.path, args.dataset, args.force, args.trust)
         name = f"nasbench201_{args.dataset}.pkl"
     else:
         benchmark = build_natsbench(args.path, args.dataset)
         name = f"nasbench201_{args.dataset}.pkl"
     out = args.out or DATA / name
+    if args.latency and not args.out and out.exists():
+        old = nas_benchmark.load(out)  # perhaps made from another file of that name
+        if old.provenance.get("sha256") != benchmark.provenance["sha256"]:
+            raise UserError(f"{out} was made from another file; to replace it, add --out {out}")
     nas_benchmark.save(benchmark, out)
     print(f"{benchmark}\n  written  {out}\n  next     {next_command(benchmark, out)}")
 

@@ -154,15 +154,17 @@ def own_csv(latency_ms, **changes):
 
 
 def test_own_latency(web, tmp_path, capfd, monkeypatch):
-    """Catches an own latency joined by the order of its lines, a name that is too long for a title,
-    and a next step with a T that forbids nothing."""
+    """Catches an own latency joined by the order of its lines, or that is overwritten by another;
+    a name that is too long; a next step with a T that forbids nothing."""
     monkeypatch.setattr(build_benchmark, "DATA", tmp_path)
     header, *lines = own_csv([ms / 2 for ms in OWN]).splitlines()
     shuffled = "\r\n".join([header, *(lines[row] for row in ORDER), "", ""])
     path = tmp_path / f"my {'board' * 24}.csv"
     path.write_bytes(b"\xef\xbb\xbf" + shuffled.encode())  # as a spreadsheet on Windows does
-    assert main(["tables", "--latency", str(path)]) == 0
-    out = tmp_path / f"cifar100_own_{path.stem}.pkl"
+    command = ["tables", "--latency", str(path)]
+    for _ in range(2):
+        assert main(command) == 0
+    out = tmp_path / f"cifar100_own_{path.stem[:100]}.pkl"
     assert capfd.readouterr().out.endswith(f' --benchmark "{out}" --target-quantile 0.75\n')
     benchmark = nas_benchmark.load(out)
     assert benchmark.latency_ms.tolist() == [ms / 2 for ms in OWN]
@@ -170,6 +172,10 @@ def test_own_latency(web, tmp_path, capfd, monkeypatch):
     assert benchmark.name == f"cifar100 accuracy, {path.stem[:40]} latency"
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     assert benchmark.provenance["sha256"][path.name] == sha256
+    path.write_text(own_csv(OWN))
+    refused(capfd, main, command, "was made from another file; to replace it, add --out")
+    assert main([*command, "--out", str(out)]) == 0
+    assert nas_benchmark.load(out).latency_ms.tolist() == OWN
 
 
 def test_next_command():
@@ -186,7 +192,7 @@ FIRST = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"  # row 0, in line 2 of
 BAD_OWN = [  # (the file's text, words of the refusal)
     ("", "line 1 is not a header of two columns"),
     (own_csv(OWN, line_1=f"{FIRST},5"), "line 1 is not a header"),
-    (own_csv(OWN, line_3="a,b,c"), "line 3: too many values to unpack (expected 2"),
+    (own_csv(OWN, line_3="a,b,c"), "line 3: it has 3 columns, not 2"),
     (own_csv(OWN, line_9="|a~0|,5"), "line 9: not an architecture string"),
     (own_csv(OWN, line_3=f"{FIRST},5"), f"line 3: {FIRST} is there twice"),
     (own_csv(OWN, line_2=f"{FIRST},fast"), "line 2: could not convert string to float"),
@@ -476,15 +482,16 @@ def test_nasbench201_file(tmp_path, monkeypatch):
 
 
 def test_nasbench201_memory_and_packages(tmp_path, monkeypatch, capfd):
-    """Catches a machine that is driven into swap unannounced, a missing package without advice."""
+    """Catches a machine that is driven into swap, and a missing package without advice."""
     path = tmp_path / "big.pth"
-    path.touch()
-    os.truncate(path, 100_000_000)
+    path.write_bytes(b"x" * 1_000_000)  # needs 6 MB
     monkeypatch.setitem(sys.modules, "nas_201_api", None)
-    assert main(["nasbench201", str(path)]) == 2
-    printed, error = capfd.readouterr()
-    assert "big.pth takes about 0.6 GB of memory; natsbench takes 0.1 GB" in printed
-    assert "is missing: pip install torch nas-bench-201" in error
+    missing = "is missing: pip install torch nas-bench-201"
+    too_little = ((5_900, [], "too little memory; --force"), (5_900, ["--force"], missing))
+    for pages, option, words in (*too_little, (6_000, [], missing)):
+        memory = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 1000}
+        monkeypatch.setattr(os, "sysconf", memory.get, raising=False)
+        refused(capfd, main, ["nasbench201", path, *option], words)
 
 
 # --- The embedded surrogate: surrogate.py -----------------------------------------------------
