@@ -164,7 +164,7 @@ def latency_of(device, folder, rows):
     path = fetch(folder, LATENCY_REPOSITORY, name, line["sha256"])
     with zipfile.ZipFile(path) as file:  # as torch.save writes a list
         (member,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
-        measured_ms = load_plain(file.open(member))
+        measured_ms = load_plain(file.read(member))
     facts = dict(
         source="HayeonLee/HELP",
         device=f"{device} ({line['kind']} {line['hardware']})",
