@@ -1,6 +1,7 @@
 """The numbers and tables on the pages: functions that docs/check.py calls by their names.
 
-A function that returns text makes a block; one that returns a number makes a number in a sentence.
+A function that returns text makes a block, and one that yields the header and the rows of a table
+does, too; one that returns a number makes a number in a sentence.
 Whatever stands here comes from the program, from its files in data/, or from the tables of study/.
 """
 
@@ -9,12 +10,15 @@ import math  # noqa: F401 (for expressions on the pages)
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
+
+import tables  # noqa: F401  # first: it finds the other folders  # isort: skip
+import beyond  # noqa: F401
+import fixed_points  # noqa: F401
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
-
+import published  # noqa: F401
+import sensitivity  # noqa: F401
 from exercises import EXERCISES, proposed_entries, surrogate
-from pages import markdown, read_csv
 
 import claims
 import controller_plain as plain
@@ -25,8 +29,6 @@ from controller_plain import K
 from nas_benchmark import OPERATIONS, SHORT, cell_to_row
 from nas_reward import ALPHA, PAIR, SAMPLES, T_MS, X, Y, equal_strength  # noqa: F401
 from run_experiment import SEEDS
-
-STUDY = Path(__file__).resolve().parents[1] / "study"
 
 
 @functools.cache
@@ -73,16 +75,17 @@ def row():
 
 def eq_4():
     """How Table 1 gives L, and L gives 25.5: four different latencies."""
-    found = {}
+    yield f"LAT, ms | L | {T_MS:g}^L | {T_MS:g}^L + LAT"
+    rows = {}
     for accuracy, latency_ms, printed in proposed_entries():
         L = (printed - X * accuracy) / Y
         power = T_MS**L
-        ms = f"{latency_ms:.0f}"
         formula = f"({printed:.5f} - {X} * {accuracy:.2f}) / {Y} = {L:.4f}"
-        total = f"{power:.2f} + {ms} = {power + latency_ms:.2f}"
-        found.setdefault(latency_ms, [ms, formula, f"{power:.2f}", total])
-    header = ["LAT, ms", "L", f"{T_MS:g}^L", f"{T_MS:g}^L + LAT"]
-    return markdown(header, [found[latency_ms] for latency_ms in sorted(found)])
+        total = f"{power:.2f} + {latency_ms:.0f} = {power + latency_ms:.2f}"
+        row = f"{latency_ms:.0f} | {formula} | {power:.2f} | {total}"
+        rows.setdefault(latency_ms, row)
+    for latency_ms in sorted(rows):
+        yield rows[latency_ms]
 
 
 def table_1():
@@ -119,58 +122,15 @@ def three_updates():
 
 def optima():
     """The most accurate cell of the surrogate under T, and each reward's best cell."""
-    rows = []
-    found = problem().optima()
+    yield f"best cell, {surrogate().name} | ACC | LAT | under T"
     names = ["the most accurate under T"] + [f"highest reward, {name}" for name in PAIR]
-    for name, cell in zip(names, found.values(), strict=True):
-        meets = "yes" if cell["meets_target"] else "no"
-        ms = f"{cell['latency_ms']:.2f} ms"
-        rows.append([name, f"{cell['accuracy']:.2%}", ms, meets])
-    return markdown([f"best cell, {surrogate().name}", "ACC", "LAT", "under T"], rows)
+    for name, cell in zip(names, problem().optima().values(), strict=True):
+        row = "{accuracy:.2%} | {latency_ms:.2f} ms".format_map(cell)
+        yield f"{name} | {row} | {'yes' if cell['meets_target'] else 'no'}"
 
 
 def exercises():
     """The list of exercises, with the minutes that they take."""
-    rows = [[number, e.title, e.minutes] for number, e in EXERCISES.items()]
-    return markdown(["exercise", "", "minutes"], rows)
-
-
-TABLES = ("surrogate", "modelled")  # accuracies fitted, and measured
-
-
-def results_table(kind):
-    """The paper and our runs, on both of TABLES and over the grid: signs, or values."""
-    configurations = read_csv(STUDY / "hyperparameters.csv")
-    verdicts = read_csv(STUDY / "verdicts.csv")
-    lines = {(line["table"], line["claim"]): line for line in verdicts}
-    rows = []
-    for (table, claim), line in lines.items():
-        if table == TABLES[0] and line["kind"] == kind and line["verdict"] != "no claim":
-            paper = [f"{int(line['paper']):,}"] if kind == "value" else []
-            ours = [in_cell(lines[name, claim]) for name in TABLES]
-            rows.append([line["text"], *paper, *ours, shares(configurations, claim)])
-    paper = ["paper"] if kind == "value" else []
-    where = [f"{name}: median [min, max]" for name in ("surrogate", "measured")]
-    word = "inside" if kind == "value" else "supported"
-    last = f"{word} in configurations with b, without"
-    return markdown([kind, *paper, *where, last], rows)
-
-
-def in_cell(line):
-    """Our runs and the verdict, from a line of verdicts.csv, as text."""
-    digits = 1 if line["claim"].startswith("fig7_accuracy") else 0
-    median, low, high = (f"{float(line[x]):,.{digits}f}" for x in ("median", "min", "max"))
-    return f"{line['censoring']} {median} [{low}, {high}]: {line['verdict']}".strip()
-
-
-def shares(configurations, claim):
-    """In how many configurations of the grid a claim is so: on each of TABLES, with b, without."""
-    texts = []
-    for table in TABLES:
-        here = [line for line in configurations if line["table"] == table]
-        for with_b in (True, False):
-            some = [line for line in here if bool(line["baseline_decay"]) == with_b]
-            verdicts = [line[f"{claim}.verdict"] for line in some]
-            good = verdicts.count("supported") + verdicts.count("inside")
-            texts.append(f"{good}/{len(verdicts)}")
-    return "{}, {}; measured {}, {}".format(*texts)
+    yield "exercise |  | minutes"
+    for number, exercise in EXERCISES.items():
+        yield f"{number} | {exercise.title} | {exercise.minutes}"

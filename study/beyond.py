@@ -1,11 +1,12 @@
-"""Beyond the paper: the runs behind study/beyond.md, which shows and explains them.
+"""Beyond the paper: the runs and tables of study/beyond.md, which explains them.
 
-    python study/beyond.py strength --from DIR     penalty against functional form; 5 minutes
-    python study/beyond.py optima --from DIR       each reward's best cell; seconds
-    python study/beyond.py published --from DIR    published numbers, repeated; 2 minutes
+    python study/beyond.py strength --from DIR        penalty against functional form; 5 minutes
+    python study/beyond.py fixed_points --from DIR    see fixed_points.py; 20 minutes
+    python study/beyond.py optima --from DIR          each reward's best cell; seconds
+    python study/beyond.py published --from DIR       see published.py; 2 minutes
 
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
-command writes a CSV file, and from it the page's tables (`strength`, the picture as well).
+command writes CSV files, and its picture; docs/check.py --write then makes the page's tables.
 
     form      how a reward joins ACC and LAT: MnasNet's, by its exponent w = alpha = beta; or the
               proposed, by its weight y, where x = 1 - y
@@ -18,12 +19,12 @@ Left out: which penalty is right. That is for the user to say; no search can."""
 import functools
 import math
 
-from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
+from tables import MODELLED, STUDY, cells, collect, main  # first  # isort: skip
+from tables import read, select, table_of, write_csv  # isort: skip
 import build_benchmark
 import fixed_points
 import numpy as np
 import published
-from pages import write_csv
 
 import figures
 from command_line import atomic_output, tracked
@@ -51,18 +52,6 @@ def y_of_equal_strength(w, accuracy, target_ms):
     return y_by_x / (1 + y_by_x)
 
 
-def strengths(benchmark, target_ms):
-    """The pairs (w, y) of SWEEP on a benchmark, where ACC is that of the best cell under T."""
-    accuracy = float(benchmark.accuracy[benchmark.latency_ms <= target_ms].max())
-    pairs = []
-    for name, value in SWEEP:
-        if name == "w":
-            pairs.append((value, y_of_equal_strength(value, accuracy, target_ms)))
-        else:
-            pairs.append((equal_strength(value, accuracy, target_ms), value))
-    return pairs
-
-
 def proposed_by_x(accuracy, latency_ms, target_ms, y):
     """R / x = ACC + (y / x) L: Eq. 5 at MnasNet's scale. It prefers the same networks.
 
@@ -72,28 +61,32 @@ def proposed_by_x(accuracy, latency_ms, target_ms, y):
 
 
 def strength_problem(benchmark, target_ms):
-    """The Problem with two rewards per pair, called (form, number of the pair), and the paper's."""
+    """The Problem with two rewards per pair, called (form, number of the pair), and the paper's;
+    and the pairs (w, y) of SWEEP, where ACC is that of the best cell under T."""
+    accuracy = float(benchmark.accuracy[benchmark.latency_ms <= target_ms].max())
     rewards = {("paper", PAPER_SETTING): REWARDS["proposed"]}
-    for k, (w, y) in enumerate(strengths(benchmark, target_ms)):
+    pairs = []
+    for k, (name, value) in enumerate(SWEEP):
+        w = value if name == "w" else equal_strength(value, accuracy, target_ms)
+        y = value if name == "y" else y_of_equal_strength(value, accuracy, target_ms)
+        pairs.append((w, y))
         rewards["mnasnet", k] = functools.partial(mnasnet, alpha=w, beta=w)
         rewards["proposed", k] = functools.partial(proposed_by_x, y=y)
-    return Problem(benchmark, rewards, target_ms)
+    return Problem(benchmark, rewards, target_ms), pairs
 
 
 def strength(folder):
     """Search with both forms at every strength on every table; writes strength.csv and .png."""
-    lines_of = functools.partial(strength_lines, folder)
-    collect(STUDY / "strength.csv", list(TARGETS_MS.items()), lines_of)
+    collect("strength.csv", TARGETS_MS.items(), strength_lines, folder)
     benchmarks = {table: table_of(table, folder) for table in PANELS}
     with atomic_output(STUDY) as unfinished:
-        draw_strength(unfinished / "strength.png", read(STUDY / "strength.csv"), benchmarks)
+        draw_strength(unfinished / "strength.png", read("strength.csv"), benchmarks)
 
 
 def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
     """Where each search on a table ended, and each reward's optimum: dicts for the CSV file."""
-    problem = strength_problem(table_of(table, folder), target_ms)
+    problem, pairs = strength_problem(table_of(table, folder), target_ms)
     runs = run_searches(problem, seeds, samples)
-    pairs = strengths(problem.benchmark, target_ms)
     optima = problem.optima()
     lines = []
     for form, k in problem.reward_tables:
@@ -125,9 +118,12 @@ def by_strength(runs, table):
     return sorted({(e["y"], e["w"], e["pair"]) for e in select(runs, table=table)})
 
 
-def end_text(end):
+# --- Strength: the tables ---------------------------------------------------------------------
+
+
+def end_text(ends):
     """The median of ends (seeds, 3) as text."""
-    return "{:.2f}%, {:.2f} ms ({:.0f}%)".format(*np.median(end, axis=0))
+    return "{:.2f}%, {:.2f} ms ({:.0f}%)".format(*np.median(ends, axis=0))
 
 
 def spread(values):
@@ -136,25 +132,33 @@ def spread(values):
     return f"{middle:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def settings_table(runs):
+def settings_table():
     """Where the searches end with the paper's two settings, and each reward's own optimum."""
-    rows = []
+    header = "table | T, ms"
+    for title in ("MnasNet, w = -0.07", "proposed, y = 0.1"):
+        header += f" | {title}: optimum | ends at (share under T)"
+    yield header
+    runs = read("strength.csv")
     for table, target_ms in TARGETS_MS.items():
         row = f"{table} | {target_ms:g}"
         for paper in PAPERS:
             [optimum] = ends(runs, table, *paper, "optimum")
             row += " | {:.2f}%, {:.2f} ms".format(*optimum)
             row += f" | {end_text(ends(runs, table, *paper))}"
-        rows.append(row)
-    header = "table | T, ms"
-    for title in ("MnasNet, w = -0.07", "proposed, y = 0.1"):
-        header += f" | {title}: optimum | ends at (share under T)"
-    return as_table(header, rows)
+        yield row
 
 
-def apart_table(runs):
+def made_on():
+    """What the searches were."""
+    seeds = len(ends(read("strength.csv"), "surrogate", *PAPERS[0]))
+    return f"{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
+
+
+def apart_table():
     """How far apart the paper's two settings end, and what of it is strength, scale and form."""
-    rows = []
+    header = "table | unit | proposed minus MnasNet | from the penalty | from the scale"
+    yield f"{header} | from the form | from the form, at the penalty of w = -0.07"
+    runs = read("strength.csv")
     for table in TARGETS_MS:
         # At the strength of w = -0.07, then at that of y = 0.1; (seeds, 3) each.
         weak_mnasnet = ends(runs, table, "mnasnet", MNASNET_SETTING)
@@ -165,24 +169,27 @@ def apart_table(runs):
         differences = [paper - weak_mnasnet, mnasnet - weak_mnasnet, paper - proposed]
         differences += [proposed - mnasnet, weak_proposed - weak_mnasnet]
         for column, unit in ((1, "ms"), (0, "pp")):
-            texts = " | ".join(spread(values[:, column]) for values in differences)
-            rows.append(f"{table} | {unit} | {texts}")
-    header = "table | unit | proposed minus MnasNet | from the penalty | from the scale"
-    header += " | from the form | from the form, at the penalty of w = -0.07"
-    return as_table(header, rows)
+            yield cells([table, unit, *(spread(values[:, column]) for values in differences)])
 
 
-def strengths_table(runs):
+def prices_table():
+    """MnasNet's w of the penalty of y = 0.1, for ACC = 72% and several T."""
+    targets_ms = (4, 10, 17, 25.5, 50, 100)
+    yield cells(["T, ms", *targets_ms])
+    yield cells(["w", *(f"{equal_strength(Y, 0.72, ms):.3f}" for ms in targets_ms)])
+
+
+def strengths_table():
     """Both forms at every strength and at one scale: where they end, and how far apart."""
-    rows = []
+    header = "table | w | y | MnasNet's form ends at | R / x ends at"
+    yield f"{header} | difference, ms | difference, pp"
+    runs = read("strength.csv")
     for table in TARGETS_MS:
         for y, w, pair in by_strength(runs, table):
             one, other = (ends(runs, table, form, pair) for form in PAIR)
             pp, ms, _ = map(spread, (other - one).T)
             row = f"{table} | {w:.3f} | {y:.3f} | {end_text(one)} | {end_text(other)}"
-            rows.append(f"{row} | {ms} | {pp}")
-    header = "table | w | y | MnasNet's form ends at | R / x ends at"
-    return as_table(f"{header} | difference, ms | difference, pp", rows)
+            yield f"{row} | {ms} | {pp}"
 
 
 # --- Strength: the picture --------------------------------------------------------------------
@@ -264,7 +271,7 @@ def optima(folder):
     for k, reward in enumerate(REWARDS_COMPARED):
         line = dict(reward=reward) | optima_line(*cases[:, :, k].T)
         lines.append(line | dict(tables=" ".join(names)))
-    write_csv(STUDY / "reward_optima.csv", lines)
+    write_csv("reward_optima.csv", lines)
 
 
 def optima_on(benchmark):
@@ -293,37 +300,21 @@ def optima_line(meets, lost):
     )
 
 
-def optima_table(lines):
-    """Where each reward's best cell lies, and on what tables."""
-    rows = []
-    for line in lines:
-        row = f"{line['reward']} | {line['feasible_pct']}% | {line['optimal_pct']}%"
-        rows.append(f"{row} | {line['gap_median_pp']:.2f}, {line['gap_p90_pp']:.2f}")
+def optima_table():
+    """Where each reward's best cell lies."""
     header = "reward | cell of highest reward under T | ... and the most accurate under T"
-    header += " | accuracy lost if under T, pp: median, 90th percentile"
-    names = lines[0]["tables"].split()
-    made_on = f"{lines[0]['cases']} cases on {len(names)} tables: {', '.join(names)}."
-    return f"{as_table(header, rows)}\n\n{made_on}"
+    yield f"{header} | accuracy lost if under T, pp: median, 90th percentile"
+    row = "{reward} | {feasible_pct}% | {optimal_pct}% | {gap_median_pp:.2f}, {gap_p90_pp:.2f}"
+    yield from map(row.format_map, read("reward_optima.csv"))
 
 
-def tables(folder=STUDY):
-    """{marker: text} of all tables of study/beyond.md, from the CSV files in `folder`."""
-    runs = read(folder / "strength.csv")
-    seeds = len({line["seed"] for line in select(runs, kind="search")})
-    made_on = f"\n\n{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
-    prices = " | ".join(f"{equal_strength(Y, 0.72, ms):.3f}" for ms in (4, 10, 17, 25.5, 50, 100))
-    found = {
-        "settings": settings_table(runs) + made_on,
-        "apart": apart_table(runs),
-        "prices": as_table("T, ms | 4 | 10 | 17 | 25.5 | 50 | 100", [f"w | {prices}"]),
-        "strengths": strengths_table(runs) + made_on,
-        "optima": optima_table(read(folder / "reward_optima.csv")),
-    }
-    return found | published.tables(folder) | fixed_points.tables(folder)
+def optima_made_on():
+    """On how many cases and which tables."""
+    line = read("reward_optima.csv")[0]
+    names = line["tables"].split()
+    return f"{line['cases']} cases on {len(names)} tables: {', '.join(names)}."
 
-
-PAGES = {"beyond.md": tables}
 
 if __name__ == "__main__":
-    commands = {"strength": strength, "optima": optima, "published": published.search}
-    main(__doc__, commands, PAGES)
+    commands = {"strength": strength, "fixed_points": fixed_points.search}
+    main(__doc__, commands | {"optima": optima, "published": published.search})

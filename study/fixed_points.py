@@ -1,20 +1,16 @@
 """Where searches end, and where a search of unlimited length goes: the fixed point, exact.
 
-    python study/fixed_points.py search --from DIR    40 seeds of 20,000 samples; 20 minutes
+`python study/beyond.py fixed_points` calls `search`. The fixed point is
+nas_search.fixed_point_policy. The end of searches is what their last policies expect, the median
+over seeds; `cells` is exp of a policy's entropy: over how many cells it spreads. Accuracies and
+shares under T are in %, latencies in ms."""
 
-DIR holds the public tables, as data/README.md says; without --from they are downloaded. It writes
-fixed_points.csv and .png, fixed_devices.csv, first_steps.csv, and from them tables of
-study/beyond.md. The fixed point is nas_search.fixed_point_policy. The end of searches is what their
-last policies expect, the median over seeds; `cells` is exp of a policy's entropy: over how many
-cells it spreads. Accuracies and shares under T are in %, latencies in ms."""
-
-import functools
 import itertools
 
-from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
+from tables import MODELLED, STUDY, cells, collect, read  # first  # isort: skip
+from tables import select, table_of, write_csv  # isort: skip
 import numpy as np
 import surrogate
-from pages import read_csv, write_csv
 
 import figures
 from command_line import atomic_output
@@ -33,13 +29,12 @@ QUANTITIES = ("accuracy", "latency_ms", "under", "cells")
 
 
 def search(folder):
-    """Search with every entropy weight on both tables; writes CSV files and the picture."""
-    todo = list(itertools.product(TABLES, WEIGHTS))
-    collect(STUDY / "fixed_points.csv", todo, functools.partial(ends_of, folder))
-    write_csv(STUDY / "fixed_devices.csv", on_devices(folder))
-    write_csv(STUDY / "first_steps.csv", first_steps(table_of(MODELLED, folder)))
+    """Search with every entropy weight on both tables; writes three CSV files and the picture."""
+    collect("fixed_points.csv", list(itertools.product(TABLES, WEIGHTS)), ends_of, folder)
+    write_csv("fixed_devices.csv", on_devices(folder))
+    write_csv("first_steps.csv", first_steps(table_of(MODELLED, folder)))
     with atomic_output(STUDY) as unfinished:
-        lines = read(STUDY / "fixed_points.csv")
+        lines = read("fixed_points.csv")
         draw(unfinished / "fixed_points.png", lines, table_of("surrogate", folder))
 
 
@@ -97,32 +92,39 @@ def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
     return lines
 
 
-def tables(folder=STUDY):
-    """{marker: text} of the page's tables."""
-    lines = read_csv(folder / "fixed_devices.csv")
-    devices = [" | ".join(line.values()) for line in lines]
-    devices_header = "benchmark | T, ms | reward | best cell | fixed point | under T | cells"
-    steps = [" | ".join(line.values()) for line in read_csv(folder / "first_steps.csv")]
-    steps.sort(key=lambda row: row.partition(" | ")[0])  # by reward
-    edges = " | ".join(f"edges with {name}" for name in SHORT)
-    steps_header = f"reward | samples | {edges} | accuracy, % | latency, ms"
-    rows = []
-    lines = read(folder / "fixed_points.csv")
-    for table, w, name in itertools.product(TABLES, WEIGHTS, PAIR):
-        searches = select(lines, table=table, entropy_weight=w, reward=name)
-        points = [[line[f"end.{x}"] for x in QUANTITIES] for line in searches]
-        points.append([searches[0][f"fixed.{x}"] for x in QUANTITIES])
-        row = f"{table} | {w} | {name}"
-        for point in points:
-            row += " | {:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*point)
-        pp, ms, *_ = np.subtract(points[-2], points[-1])
-        rows.append(f"{row} | {pp:+.2f} pp, {ms:+.2f} ms")
+# --- Tables and picture -----------------------------------------------------------------------
+
+
+def ends_table():
+    """Ends after few and many samples, the fixed point, and the difference of the last two."""
     header = "table | w | reward | ends after 5,000 | ends after 20,000 | fixed point"
-    return {
-        "fixed": as_table(f"{header} | after 20,000, minus fixed point", rows),
-        "devices": as_table(devices_header, devices),
-        "steps": as_table(steps_header, steps),
-    }
+    yield f"{header} | after 20,000, minus fixed point"
+    lines = read("fixed_points.csv")
+    for table, w, name in itertools.product(TABLES, WEIGHTS, PAIR):
+        few, many = select(lines, table=table, entropy_weight=w, reward=name)
+        row = f"{table} | {w} | {name}"
+        points = []
+        for line, where in ((few, "end"), (many, "end"), (many, "fixed")):
+            points.append([line[f"{where}.{quantity}"] for quantity in QUANTITIES])
+            row += " | {:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*points[-1])
+        pp, ms, *_ = np.subtract(points[1], points[2])
+        yield f"{row} | {pp:+.2f} pp, {ms:+.2f} ms"
+
+
+def devices_table():
+    """The best cells and the fixed points on measured devices."""
+    yield "benchmark | T, ms | reward | best cell | fixed point | under T | cells"
+    for line in read("fixed_devices.csv"):
+        yield cells(line.values())
+
+
+def steps_table():
+    """How many edges carry each operation, reward by reward."""
+    edges = cells(f"edges with {name}" for name in SHORT)
+    yield f"reward | samples | {edges} | accuracy, % | latency, ms"
+    lines = read("first_steps.csv")
+    for name in PAIR:
+        yield from (cells(line.values()) for line in select(lines, reward=name))
 
 
 def draw(path, lines, benchmark):
@@ -146,7 +148,3 @@ def draw(path, lines, benchmark):
         panels[0].set_ylabel("accuracy (%)")
         handles = panels[0].get_legend_handles_labels()
         panels[0].figure.legend(*handles, loc="lower center", ncols=3)
-
-
-if __name__ == "__main__":
-    main(__doc__, {"search": search}, {"beyond.md": tables})

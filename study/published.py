@@ -1,9 +1,8 @@
 """Published numbers, repeated: NAS-Bench-201's random search and REINFORCE, by its protocol.
 
-The protocol (Dong and Yang, ICLR 2020): the reward is the CIFAR-10 validation accuracy after 12
-epochs of training, the cost is their time. Sample and learn until the next network would exceed the
-budget of 12,000 s. Of all that were sampled, take the one with the highest validation accuracy,
-and report its test accuracy after 200 epochs, on three data sets. Latency plays no part.
+`python study/beyond.py published` calls `search`. The protocol (Dong and Yang, ICLR 2020): sample
+and learn until the next network would exceed the budget of 12,000 s of training; of all samples,
+take the one with the highest validation accuracy, and report its test accuracy.
 
     name      meaning                                                    unit    shape
     valid     validation accuracy after 12 epochs: the reward            0..1    (15625,)
@@ -18,11 +17,10 @@ import itertools
 import math
 from collections import namedtuple
 
-from tables import STUDY, as_table, read, select  # first  # isort: skip
+from tables import cells, read, select, write_csv  # first  # isort: skip
 import build_benchmark
 import numpy as np
 from logits import LogitsReinforce
-from pages import write_csv
 
 from command_line import as_user_error, tracked
 from controller_numpy import Reinforce
@@ -39,9 +37,10 @@ TITLES = {"LSTM": "our LSTM", "table": "tabular policy"}
 
 # Mean and standard deviation of 500 runs, in percent, by data set, as hzf1174/RoBoT (commit
 # ead6c2f, images/Table2.jpg) reports them from the paper of NAS-Bench-201.
+NUMBERS = ["runs", "networks", *(f"{name}{end}" for name in DATASETS for end in ("", "_sd"))]
 PUBLISHED = {
-    "random": ((93.70, 0.36), (71.04, 1.07), (44.57, 1.25)),
-    "REINFORCE": ((93.85, 0.37), (71.71, 1.09), (45.24, 1.18)),
+    "random": dict(zip(NUMBERS, (500, "", 93.70, 0.36, 71.04, 1.07, 44.57, 1.25), strict=True)),
+    "REINFORCE": dict(zip(NUMBERS, (500, "", 93.85, 0.37, 71.71, 1.09, 45.24, 1.18), strict=True)),
 }
 REPOSITORY = "hzf1174/RoBoT/ead6c2f4e9f6db932ca3929d43cee19df8d30ce7/data"
 FILE = "nb2_cf10_hp12_info.p"
@@ -64,7 +63,7 @@ def load(folder):
 
 def search(folder):
     """NAS-Bench-201's protocol with random search and our controllers; writes published.csv."""
-    write_csv(STUDY / "published.csv", runs_of(load(folder)))
+    write_csv("published.csv", runs_of(load(folder)))
 
 
 def runs_of(trained, seeds=SEEDS, rates=RATES):
@@ -97,19 +96,15 @@ def line_of(search, rate, rows, trained):
     return line
 
 
-def published_line(search):
-    """A published row in the form of `line_of`."""
-    line = dict(runs=500, networks="")
-    for name, (mean, deviation) in zip(DATASETS, PUBLISHED[search], strict=True):
-        line |= {name: mean, f"{name}_sd": deviation}
-    return line
+# --- Tables -----------------------------------------------------------------------------------
 
 
-def compared(lines):
-    """{name: line} of our searches: each policy with the project's rate, and with its best one.
-
-    The best has the best mean validation accuracy, which is what a search can see."""
-    found = {}
+def compared():
+    """{name: line}: random search, the published run, and ours: each policy with the project's
+    rate, and with its best one, by the mean validation accuracy, which a search can see."""
+    lines = read("published.csv")
+    found = {"random search, published": PUBLISHED["random"], "random search, ours": lines[0]}
+    found["REINFORCE, published"] = PUBLISHED["REINFORCE"]
     for policy, title in TITLES.items():
         of_policy = select(lines, search=policy)
         [project] = select(of_policy, rate=HYPERPARAMETERS["learning_rate"])
@@ -126,29 +121,29 @@ def gains(line, reference):
         gain = round(line[name] - reference[name], 2) + 0.0  # not "-0.00"
         errors = [e[f"{name}_sd"] / e["runs"] ** 0.5 for e in (line, reference)]
         texts.append(f"{gain:+.2f} ± {math.hypot(*errors):.2f}")
-    return " | ".join(texts)
+    return cells(texts)
 
 
-def tables(folder=STUDY):
-    """{marker: text} of the page's tables: test accuracies, and gains over random search."""
-    lines = read(folder / "published.csv")
-    theirs = published_line("random")
-    found = {"random search, published": theirs, "random search, ours": lines[0]}
-    found |= {"REINFORCE, published": published_line("REINFORCE")} | compared(lines)
-    accuracy_rows = []
-    gain_rows = []
-    for name, line in found.items():
+def gains_table():
+    """The gain of each search over random search."""
+    yield f"gain over random search, pp | {cells(DATASETS.values())}"
+    (_, theirs), (_, ours), *searches = compared().items()
+    for name, line in searches:
+        reference = theirs if name.endswith("published") else ours
+        yield f"{name} | {gains(line, reference)}"
+
+
+def results_table():
+    """The test accuracies of each search."""
+    yield f"search | networks | {cells(DATASETS.values())}"
+    for name, line in compared().items():
         texts = [f"{line[d]:.2f} ± {line[f'{d}_sd']:.2f}" for d in DATASETS]
-        accuracy_rows.append(" | ".join([name, str(line["networks"]), *texts]))
-        reference = theirs if name.endswith("published") else lines[0]
-        if line is not reference:
-            gain_rows.append(f"{name} | {gains(line, reference)}")
-    names = " | ".join(DATASETS.values())
-    results = as_table(f"search | networks | {names}", accuracy_rows)
+        yield cells([name, line["networks"], *texts])
+
+
+def made_on():
+    """What the searches were."""
+    lines = read("published.csv")
     rates = ", ".join(str(line["rate"]) for line in select(lines, search="LSTM"))
-    made_on = f"{lines[0]['runs']} seeds; {words_of(HYPERPARAMETERS)}"
-    made_on = f"{made_on}, unless another rate is given. Rates tried: {rates}."
-    return {
-        "results": f"{results}\n\n{made_on}",
-        "gains": as_table(f"gain over random search, pp | {names}", gain_rows),
-    }
+    chosen = f"{words_of(HYPERPARAMETERS)}, unless another rate is given"
+    return f"{lines[0]['runs']} seeds; {chosen}. Rates tried: {rates}."

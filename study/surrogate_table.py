@@ -1,16 +1,17 @@
-"""The surrogate compared with measured accuracies: the tables of data/README.md.
+"""The surrogate compared with measured accuracies: prints the tables of data/README.md.
 
-    python study/surrogate_table.py --from DIR    writes them there; 3 minutes on two cores
+    python study/surrogate_table.py models --from DIR     three models of the accuracy; 3 minutes
+    python study/surrogate_table.py errors --from DIR     where the one that ships is wrong
+    python study/surrogate_table.py latency --from DIR    two models of the official latency
 
 DIR holds the public tables, as data/README.md says; without --from they are downloaded. All
 searches have the same latency, the modelled one, so that whatever differs comes from the
 accuracies. Nothing here decides what ships: surrogate.py does."""
 
-from tables import STUDY, fill, main, table_of  # first  # isort: skip
+from tables import cells, main, markdown, table_of  # first  # isort: skip
 import build_benchmark
 import numpy as np
 import surrogate
-from pages import markdown
 
 import nas_benchmark
 from claims import count_under
@@ -28,37 +29,30 @@ BANDS = {"below 50%": (0.0, 0.5), "50-60%": (0.5, 0.6), "60-70%": (0.6, 0.7)}
 BANDS["70% and more"] = (0.7, 1.01)
 OURS = nas_benchmark.load(nas_benchmark.SURROGATE)
 
-TEXT = """\
-**Three models of the accuracy**, fitted to the 15,284 connected cells; the last one ships. Cells
-that are the same network differ by {floor:.2f} percentage points (pp; standard deviation), the
-noise floor.
 
-{models}
+def models(folder):
+    """A column per model: how many numbers, how wrong, what it makes of the top."""
+    measured = build_benchmark.measured_accuracy(folder, "cifar100")[1]
+    folds = f"R2 and mean error, {FOLDS}-fold, cells with the same live edges together"
+    names = ["", "numbers fitted", "R2", "mean error", folds, "most accurate cell"]
+    names += [f"best cell for {reward}" for reward in PAIR]
+    columns = [[*names, "networks of 60-70% under T, MnasNet's and proposed (1)"]]
+    for edges in tracked(EDGES_AT_ONCE):
+        accuracy = surrogate.model_accuracy(measured, edges)
+        column = [f"up to {edges} edges", f"{surrogate.features(CELLS[:1], edges).shape[1]:,}"]
+        column += fit(accuracy[CONNECTED], measured[CONNECTED])
+        column.append(", ".join(fit(cross_validated(measured, edges), measured[CONNECTED])))
+        columns.append([*column, *top(accuracy)])
+    columns.append(["measured", *["-"] * 4, *top(measured)])
+    print(markdown(map(cells, zip(*columns, strict=True))))
+    print(f"\nnoise floor: {100 * noise_floor(measured):.2f} pp; (1): {words_of(NARROW)}")
 
-*(1) {narrow}; medians of {seeds} seeds, T = {T:g} ms, modelled latency.*
 
-**Where it is wrong**: the surrogate minus what was measured, in percentage points.
-
-{errors}
-
-**Two models of the official latency**, and what is known of it, in ms.
-
-{latency}"""
-
-
-def write(folder):
-    """Write all tables, each under a sentence, into data/README.md. Raises UserError."""
-    _, measured = build_benchmark.measured_accuracy(folder, "cifar100")
-    text = TEXT.format(
-        floor=100 * noise_floor(measured),
-        models=models_table(measured),
-        errors=errors_table(measured),
-        latency=latency_table(folder),
-        narrow=words_of(NARROW),
-        seeds=len(SEEDS),
-        T=T_MS,
-    )
-    fill(STUDY.parent / "data" / "README.md", {"surrogate": text})
+def fit(accuracy, measured):
+    """R2 and the mean error of modelled accuracies (n,), as text."""
+    errors = accuracy - measured
+    r2 = 1 - np.mean(errors**2) / measured.var()
+    return [f"{r2:.4f}", f"{100 * np.abs(errors).mean():.2f} pp"]
 
 
 def noise_floor(measured):
@@ -68,28 +62,6 @@ def noise_floor(measured):
         networks.setdefault(surrogate.network_of(cell), []).append(accuracy)
     squares = sum(len(same) * np.var(same) for same in networks.values())
     return np.sqrt(squares / (CONNECTED.sum() - len(networks)))
-
-
-def models_table(measured):
-    """A column per model: how many numbers, how wrong, what it makes of the top."""
-    folds = f"R2 and mean error, {FOLDS}-fold, cells with the same live edges together"
-    names = ["numbers fitted", "R2", "mean error", folds, "most accurate cell"]
-    names += [f"best cell for {reward}" for reward in PAIR]
-    names += ["networks of 60-70% under T, MnasNet's and proposed (1)"]
-    columns = {"": names}
-    for edges in tracked(EDGES_AT_ONCE):
-        accuracy = surrogate.model_accuracy(measured, edges)
-        numbers = surrogate.features(CELLS[:1], edges).shape[1]
-        fitted = (accuracy - measured)[CONNECTED]
-        left_out = cross_validated(measured, edges) - measured[CONNECTED]
-        r2 = 1 - fitted.var() / measured[CONNECTED].var()
-        r2_left_out = 1 - np.mean(left_out**2) / measured[CONNECTED].var()
-        pp, pp_left_out = (100 * np.abs(errors).mean() for errors in (fitted, left_out))
-        column = [f"{numbers:,}", f"{r2:.4f}", f"{pp:.2f} pp"]
-        column += [f"{r2_left_out:.4f}, {pp_left_out:.2f} pp", *top(accuracy)]
-        columns[f"up to {edges} edges"] = column
-    columns["measured"] = [*["-"] * 4, *top(measured)]
-    return markdown(columns, zip(*columns.values(), strict=True))
 
 
 def cross_validated(measured, edges_at_once):
@@ -116,41 +88,41 @@ def top(accuracy):
     """What the rewards make of accuracies (15625,): best cells, and what searches sample."""
     problem = Problem(Benchmark(accuracy, OURS.latency_ms, OURS.provenance), PAIR, T_MS)
     optima = problem.optima()
-    best = [f"{optima[x]['accuracy']:.2%} at {optima[x]['latency_ms']:.2f} ms" for x in PAIR]
+    best = ["{accuracy:.2%} at {latency_ms:.2f} ms".format_map(optima[name]) for name in PAIR]
     points = run_searches(problem, SEEDS, hyperparameters=NARROW).points()
     counts = [np.median(count_under(*points[name], T_MS, 0.6, 0.7)) for name in PAIR]
     return [f"{accuracy.max():.2%}", *best, ", ".join(f"{count:,.0f}" for count in counts)]
 
 
-def errors_table(measured):
+def errors(folder):
     """Mean and mean absolute error of what ships by measured accuracy, and in the top 1 %."""
+    measured = build_benchmark.measured_accuracy(folder, "cifar100")[1]
     chosen = {
         name: CONNECTED & (measured >= low) & (measured < high)
         for name, (low, high) in BANDS.items()
     }
     chosen["the best 1%"] = np.isin(np.arange(N_CELLS), np.argsort(measured)[-TOP:])
-    rows = []
-    for name, cells in chosen.items():
-        points = 100 * (OURS.accuracy - measured)[cells]
+    rows = ["measured accuracy | cells | mean | mean size | largest"]
+    for name, some in chosen.items():
+        points = 100 * (OURS.accuracy - measured)[some]
         size = np.abs(points)
-        errors = [f"{points.mean():+.2f}", f"{size.mean():.2f}", f"{size.max():.2f}"]
-        rows.append([name, f"{cells.sum():,}", *errors])
-    return markdown(["measured accuracy", "cells", "mean", "mean size", "largest"], rows)
+        row = f"{name} | {some.sum():,} | {points.mean():+.2f}"
+        rows.append(f"{row} | {size.mean():.2f} | {size.max():.2f}")
+    print(markdown(rows))
 
 
-def latency_table(folder):
+def latency(folder):
     """Each published fact, and what both models say."""
     facts = {f"{100 * level:g}% quantile": ms for level, ms in surrogate.QUANTILES_MS.items()}
-    cells = ("cell 0", "cell 11", "cell 284", "cell 9930")
-    facts |= dict(zip(cells, surrogate.KNOWN_MS.values(), strict=True))
-    columns = [facts, [f"{ms:.3f}" for ms in facts.values()]]
+    known = ("cell 0", "cell 11", "cell 284", "cell 9930")
+    facts |= dict(zip(known, surrogate.KNOWN_MS.values(), strict=True))
+    columns = [["official", *facts], ["ms", *(f"{ms:.3f}" for ms in facts.values())]]
     for name in build_benchmark.MODELS:
         latency_ms = table_of(name, folder).latency_ms
-        errors = np.concatenate(surrogate.latency_errors(latency_ms))
-        columns.append([f"{error:+.2f}" for error in errors])
-    models = [f"{name}, off by" for name in build_benchmark.MODELS]
-    return markdown(["official", "ms", *models], zip(*columns, strict=True))
+        off = np.concatenate(surrogate.latency_errors(latency_ms))
+        columns.append([f"{name}, off by", *(f"{error:+.2f}" for error in off)])
+    print(markdown(map(cells, zip(*columns, strict=True))))
 
 
 if __name__ == "__main__":
-    main(__doc__, {"": write}, {})
+    main(__doc__, {"models": models, "errors": errors, "latency": latency})

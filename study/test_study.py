@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +10,6 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 import tables  # first: it finds the other folders  # isort: skip
 import beyond
 import build_benchmark
-import check_pages
 import fixed_points
 import logits
 import numpy as np
@@ -30,7 +28,6 @@ from nas_reward import PAIR, equal_strength, mnasnet, proposed
 from nas_search import HYPERPARAMETERS, Problem, run_searches
 from test_all import COLUMNS, SURROGATE, TABLES, public
 
-STUDY = tables.STUDY
 PROBLEM = Problem(SURROGATE, PAIR, 17.0)
 
 
@@ -44,15 +41,15 @@ def test_equal_strength(y, accuracy, target_ms):
 def test_searches_of_every_strength():
     """Catches a reward with the strength of another or not at MnasNet's scale, searches that are
     not the program's, and lines swapped."""
-    pairs = beyond.strengths(SURROGATE, 17.0)
-    rewards = beyond.strength_problem(SURROGATE, 17.0).reward_tables
+    problem, pairs = beyond.strength_problem(SURROGATE, 17.0)
+    rewards = problem.reward_tables
     for k, (w, y) in enumerate(pairs):
         assert rewards["mnasnet", k] == pytest.approx(mnasnet(*COLUMNS, 17.0, w, w))
         own = proposed(*COLUMNS, 17.0, 1 - y, y)
         assert (1 - y) * rewards["proposed", k] == pytest.approx(own)
     best = COLUMNS[0][COLUMNS[1] <= 9.0].max()
     w = equal_strength(0.1, best, 9.0)
-    assert beyond.strengths(SURROGATE, 9.0)[beyond.PAPER_SETTING] == (w, 0.1)
+    assert beyond.strength_problem(SURROGATE, 9.0)[1][beyond.PAPER_SETTING] == (w, 0.1)
     assert pairs[beyond.MNASNET_SETTING][0] == -0.07
 
     lines = beyond.strength_lines(None, "surrogate", 17.0, range(2), 300)
@@ -90,12 +87,12 @@ def test_a_table_of_logits():
     anything but the loss in its docstring, or that Reinforce cannot teach."""
     rng = np.random.default_rng(0)
     policy = logits.Logits(20_000)
-    policy.theta[:] = rng.normal(size=S * K)
+    policy.theta[:] = rng.normal(size=(S, K))
     a = policy.sample(rng.gumbel(size=(20_000, S, K))).copy()
     A = rng.normal(size=20_000)
 
     def probabilities(theta):
-        return np.apply_along_axis(plain.softmax, 1, theta.reshape(S, K))
+        return np.apply_along_axis(plain.softmax, 1, theta)
 
     def loss(theta, n):
         return plain.loss(A[n], 0.3, a=a[n], p=probabilities(theta))
@@ -106,9 +103,9 @@ def test_a_table_of_logits():
     gradient = policy.gradient(A, entropy_weight=0.3)
     for n in range(2):
         theta = policy.theta[n]
-        steps = 1e-5 * np.eye(S * K)
+        steps = 1e-5 * np.eye(S * K).reshape(-1, S, K)
         slopes = [(loss(theta + step, n) - loss(theta - step, n)) / 2e-5 for step in steps]
-        assert gradient[n] == pytest.approx(slopes, abs=1e-8)
+        assert gradient[n].ravel() == pytest.approx(slopes, abs=1e-8)
 
     resemblance = np.equal(CELLS, [3, 1, 4, 1, 2, 0]).mean(axis=1)  # (15625,)
     fast = HYPERPARAMETERS | dict(learning_rate=0.1)
@@ -147,8 +144,8 @@ def test_protocol():
 
 def test_gains_by_hand():
     """Catches a standard deviation shown as a standard error, and a gain of -0.00."""
-    random = published.published_line("random")
-    found = published.gains(published.published_line("REINFORCE"), random)
+    random = published.PUBLISHED["random"]
+    found = published.gains(published.PUBLISHED["REINFORCE"], random)
     assert found.startswith("+0.15 ± 0.02")  # the root of (0.37^2 + 0.36^2) / 500 is 0.023
     assert published.gains(random | dict(cifar10=93.699), random).startswith("+0.00 ± 0.02")
 
@@ -206,11 +203,9 @@ def test_settings_of_the_grid(monkeypatch):
     for name in PAIR:
         spreads = [np.prod(p[name] ** -p[name]) for p in last]
         assert line[f"{name}.spread"] == pytest.approx(np.median(spreads), rel=1e-4)
-    lines = tables.read(STUDY / "hyperparameters.csv")
-    assert list(line) == list(lines[0])
-    rows = sensitivity.hyperparameter_tables()["rule"].split("\n")
-    [by_rule] = [row for row in rows if "smallest" in row]
-    weight = float(by_rule.split("|")[1])
+    assert list(line) == list(tables.read("hyperparameters.csv")[0])
+    [by_rule] = [row for row in sensitivity.rule_table() if "smallest" in row]
+    weight = float(by_rule.split(" | ")[0])
     assert HYPERPARAMETERS.items() <= (sensitivity.RULE | dict(entropy_weight=weight)).items()
 
 
@@ -218,18 +213,19 @@ def test_a_file_goes_on_after_an_interruption(tmp_path, monkeypatch):
     """Catches a file that begins again, skips an item, or is left half-written as a result."""
     calls = []
 
-    def lines_of(item, settings):
+    def lines_of(folder, item, settings):
         calls.append(item)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return [dict(item=item, half=k / 2) | settings for k in range(2)]
 
     monkeypatch.setattr(build_benchmark, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(tables, "STUDY", tmp_path)
     todo = [(item, dict(decay=None)) for item in "abc"]
     with pytest.raises(KeyboardInterrupt):
-        tables.collect(tmp_path / "found.csv", todo, lines_of)
+        tables.collect("found.csv", todo, lines_of, None)
     assert not (tmp_path / "found.csv").exists()
-    tables.collect(tmp_path / "found.csv", todo, lines_of)
+    tables.collect("found.csv", todo, lines_of, None)
     assert calls == ["a", "b", "b", "c"]
     assert (tmp_path / "found.csv").read_text().split() == [
         "item,half,decay",
@@ -261,49 +257,7 @@ def test_fixed_points_beside_searches():
 def test_pictures(tmp_path):
     """Catches a picture that cannot be drawn from the CSV files."""
     benchmarks = dict.fromkeys(beyond.PANELS, SURROGATE)
-    runs = tables.read(STUDY / "strength.csv")
-    beyond.draw_strength(tmp_path / "strength.png", runs, benchmarks)
-    lines = tables.read(STUDY / "fixed_points.csv")
+    beyond.draw_strength(tmp_path / "strength.png", tables.read("strength.csv"), benchmarks)
+    lines = tables.read("fixed_points.csv")
     fixed_points.draw(tmp_path / "fixed_points.png", lines, SURROGATE)
     assert all(path.stat().st_size > 10_000 for path in tmp_path.iterdir())
-
-
-CHANGES = """
-beyond.md           => ± 0.               => ± 1.              => the table 'results'
-beyond.md           => # Beyond the paper => # Beyond 99.99    => 99.99 is in the prose
-hyperparameters.md  => sampling has 0.30  => sampling has 0.31 => 0.31 is in the prose
-verdicts.md         => samples of 50-60%  => samples of 50-61% => 61 is in the prose
-reward_optima.csv   => pixel3             => pixel4            => the table 'optima'
-strength.csv        => search,0,69.       => search,0,68.      => the table 'strengths'
-published.csv       => LSTM,0.01,500      => LSTM,0.01,400     => the table 'gains'
-hyperparameters.csv => ,inside            => ,outside          => the table 'shares'
-verdicts.csv        => ,supported         => ,reversed         => the table 'directions'
-fixed_points.csv    => surrogate,0.005    => surrogate,0.006   => the table 'fixed'
-first_steps.csv     => proposed,0,1.2     => proposed,0,1.3    => the table 'steps'
-"""
-
-
-@pytest.mark.parametrize("change", CHANGES.strip().splitlines())
-def test_pages_that_say_something_else(change, tmp_path, monkeypatch):
-    """Catches a check that cannot fail, and --write that leaves a stale table."""
-    name, old, new, words = map(str.strip, change.split("=>"))
-    for path in [*STUDY.glob("*.csv"), *STUDY.glob("*.md")]:
-        shutil.copy(path, tmp_path)
-    text = (tmp_path / name).read_text(encoding="utf-8")
-    assert old in text
-    (tmp_path / name).write_text(text.replace(old, new, 1), encoding="utf-8")
-    monkeypatch.setattr(check_pages, "STUDY", tmp_path)
-    with pytest.raises(SystemExit, match=words):
-        check_pages.command([])
-    if "table" in words:
-        check_pages.command(["--write"])
-
-
-def test_pages(monkeypatch, capsys):
-    """Catches a stale table, a number of the prose that stands in no table, and a page that stays
-    as it was although the project's hyperparameters have changed."""
-    check_pages.command([])
-    assert "are what" in capsys.readouterr().out
-    monkeypatch.setitem(HYPERPARAMETERS, "entropy_weight", 0.004)
-    with pytest.raises(SystemExit, match="the table 'settings'"):
-        check_pages.command([])
