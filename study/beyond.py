@@ -1,12 +1,8 @@
-"""Beyond the paper: the runs and tables of study/beyond.md, which explains them.
+"""Beyond the paper: the runs, the tables and a picture of study/beyond.md.
 
-    python study/beyond.py strength --from DIR        penalty against functional form; 5 minutes
-    python study/beyond.py fixed_points --from DIR    see fixed_points.py; 20 minutes
-    python study/beyond.py optima --from DIR          each reward's best cell; seconds
-    python study/beyond.py published --from DIR       see published.py; 2 minutes
+    python study/beyond.py COMMAND --from DIR    strength, fixed_points, optima or published
 
-DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
-command writes CSV files, and its picture; docs/check.py --write then makes the page's tables.
+That page has the commands; they write CSV files, from which docs/check.py makes its tables.
 
     form      how a reward joins ACC and LAT: MnasNet's, by its exponent w = alpha = beta; or the
               proposed, by its weight y, where x = 1 - y
@@ -116,9 +112,6 @@ def ends(runs, table, form, pair, kind="search"):
 def by_strength(runs, table):
     """(y, w, number) of each pair on a table, the weakest first."""
     return sorted({(e["y"], e["w"], e["pair"]) for e in select(runs, table=table)})
-
-
-# --- Strength: the tables ---------------------------------------------------------------------
 
 
 def end_text(ends):
@@ -316,5 +309,5 @@ def optima_made_on():
 
 
 if __name__ == "__main__":
-    commands = {"strength": strength, "fixed_points": fixed_points.search}
-    main(__doc__, commands | {"optima": optima, "published": published.search})
+    others = dict(fixed_points=fixed_points.search, published=published.search)
+    main(__doc__, strength=strength, optima=optima, **others)

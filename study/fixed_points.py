@@ -92,9 +92,6 @@ def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
     return lines
 
 
-# --- Tables and picture -----------------------------------------------------------------------
-
-
 def ends_table():
     """Ends after few and many samples, the fixed point, and the difference of the last two."""
     header = "table | w | reward | ends after 5,000 | ends after 20,000 | fixed point"

@@ -1,8 +1,6 @@
 """Published numbers, repeated: NAS-Bench-201's random search and REINFORCE, by its protocol.
 
-`python study/beyond.py published` calls `search`. The protocol (Dong and Yang, ICLR 2020): sample
-and learn until the next network would exceed the budget of 12,000 s of training; of all samples,
-take the one with the highest validation accuracy, and report its test accuracy.
+`python study/beyond.py published` calls `search`; study/beyond.md describes the protocol.
 
     name      meaning                                                    unit    shape
     valid     validation accuracy after 12 epochs: the reward            0..1    (15625,)
@@ -96,9 +94,6 @@ def line_of(search, rate, rows, trained):
     return line
 
 
-# --- Tables -----------------------------------------------------------------------------------
-
-
 def compared():
     """{name: line}: random search, the published run, and ours: each policy with the project's
     rate, and with its best one, by the mean validation accuracy, which a search can see."""
@@ -114,31 +109,28 @@ def compared():
     return found
 
 
-def gains(line, reference):
-    """Gain in points ± its standard error, per data set: two means of independent runs."""
-    texts = []
-    for name in DATASETS:
-        gain = round(line[name] - reference[name], 2) + 0.0  # not "-0.00"
-        errors = [e[f"{name}_sd"] / e["runs"] ** 0.5 for e in (line, reference)]
-        texts.append(f"{gain:+.2f} ± {math.hypot(*errors):.2f}")
-    return cells(texts)
-
-
 def gains_table():
-    """The gain of each search over random search."""
+    """The gain of each search over random search ± its standard error, in points."""
     yield f"gain over random search, pp | {cells(DATASETS.values())}"
     (_, theirs), (_, ours), *searches = compared().items()
     for name, line in searches:
         reference = theirs if name.endswith("published") else ours
-        yield f"{name} | {gains(line, reference)}"
+        row = name
+        for d in DATASETS:  # two means of independent runs
+            gain = round(line[d] - reference[d], 2) + 0.0  # not "-0.00"
+            errors = [e[f"{d}_sd"] / e["runs"] ** 0.5 for e in (line, reference)]
+            row += f" | {gain:+.2f} ± {math.hypot(*errors):.2f}"
+        yield row
 
 
 def results_table():
     """The test accuracies of each search."""
     yield f"search | networks | {cells(DATASETS.values())}"
     for name, line in compared().items():
-        texts = [f"{line[d]:.2f} ± {line[f'{d}_sd']:.2f}" for d in DATASETS]
-        yield cells([name, line["networks"], *texts])
+        row = f"{name} | {line['networks']}"
+        for d in DATASETS:
+            row += f" | {line[d]:.2f} ± {line[f'{d}_sd']:.2f}"
+        yield row
 
 
 def made_on():

@@ -3,12 +3,10 @@
     python study/sensitivity.py hyperparameters --from DIR   the grid, on two tables; 80 minutes
     python study/sensitivity.py verdicts --from DIR          each claim on each table; 10 minutes
 
-DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
-command writes a CSV file, and docs/check.py --write from it the page of the same name; after an
-interruption it goes on where it stood. Left out: any choice between the configurations by what the
-claims do; the rule of study/hyperparameters.md looks at none of them."""
+Each command writes a CSV file, and docs/check.py from it the tables of the page of the same name.
+Left out: any choice between the configurations by what the claims do; the rule of
+study/hyperparameters.md looks at none of them."""
 
-import functools
 import itertools
 
 from tables import MODELLED, cells, collect, main, read, select, table_of  # first  # isort: skip
@@ -36,6 +34,12 @@ def grid():
         dict(hidden=hidden, learning_rate=rate, entropy_weight=entropy, baseline_decay=decay)
         for (hidden, rate, decay), entropy in itertools.product(chosen, ENTROPIES)
     ]
+
+
+def hyperparameters(folder):
+    """Search with every configuration on two tables; writes hyperparameters.csv."""
+    todo = list(itertools.product(GRID_TABLES, grid()))
+    collect("hyperparameters.csv", todo, grid_lines, folder)
 
 
 def grid_lines(folder, table, chosen):
@@ -197,6 +201,12 @@ TARGETS = {
 DIRECTIONS = {f"{c.id}.sign": c.comparison.removeprefix("has ") for c in CLAIMS if c.comparison}
 
 
+def verdicts(folder):
+    """Search on every table with every target; writes verdicts.csv."""
+    todo = [(table, target) for table, targets in TARGETS.items() for target in targets]
+    collect("verdicts.csv", todo, verdict_lines, folder)
+
+
 def verdict_lines(folder, table, target):
     """A line per claim, each with T, how many cells meet it, and both rewards' best cells."""
     benchmark = table_of(table, folder)
@@ -248,9 +258,9 @@ def results_table(kind):
     measured = judged(MODELLED)
     for claim, line in judged("surrogate").items():
         if line["kind"] == kind:
-            paper = f" | {line['paper']:,}" if kind == "value" else ""
-            row = f"{line['text']}{paper} | {in_cell(line)} | {in_cell(measured[claim])}"
-            yield f"{row} | {'{}, {}; measured {}, {}'.format(*shares(grid, claim, '{}/{}'))}"
+            paper = [f"{line['paper']:,}"] if kind == "value" else []
+            so = "{}, {}; measured {}, {}".format(*shares(grid, claim, "{}/{}"))
+            yield cells([line["text"], *paper, in_cell(line), in_cell(measured[claim]), so])
 
 
 def in_cell(line):
@@ -262,10 +272,4 @@ def in_cell(line):
 
 
 if __name__ == "__main__":
-    todo = list(itertools.product(GRID_TABLES, grid()))
-    problems = [(table, target) for table, targets in TARGETS.items() for target in targets]
-    commands = {
-        "hyperparameters": functools.partial(collect, "hyperparameters.csv", todo, grid_lines),
-        "verdicts": functools.partial(collect, "verdicts.csv", problems, verdict_lines),
-    }
-    main(__doc__, commands)
+    main(__doc__, hyperparameters=hyperparameters, verdicts=verdicts)

@@ -4,8 +4,7 @@
     python study/surrogate_table.py errors --from DIR     where the one that ships is wrong
     python study/surrogate_table.py latency --from DIR    two models of the official latency
 
-DIR holds the public tables, as data/README.md says; without --from they are downloaded. All
-searches have the same latency, the modelled one, so that whatever differs comes from the
+All searches have the same latency, the modelled one, so that whatever differs comes from the
 accuracies. Nothing here decides what ships: surrogate.py does."""
 
 from tables import cells, main, markdown, table_of  # first  # isort: skip
@@ -125,4 +124,4 @@ def latency(folder):
 
 
 if __name__ == "__main__":
-    main(__doc__, {"models": models, "errors": errors, "latency": latency})
+    main(__doc__, models=models, errors=errors, latency=latency)

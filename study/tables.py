@@ -17,6 +17,7 @@ import build_benchmark
 import nas_benchmark
 from command_line import Parser, atomic_output, run, tracked, write_text
 
+HELP = "the public tables, as data/README.md says; without it they are downloaded"
 MODELLED = "modelled"  # measured accuracies, the surrogate's latency
 
 
@@ -25,9 +26,6 @@ def table_of(name, folder):
     if name == "surrogate":
         return nas_benchmark.load(nas_benchmark.SURROGATE)
     return build_benchmark.build_tables(folder, name, "cifar100")
-
-
-# --- CSV files --------------------------------------------------------------------------------
 
 
 def collect(name, todo, lines_of, folder):
@@ -57,22 +55,19 @@ def write_csv(name, lines):
 
 def read(name):
     """The lines of a CSV file, with its numbers as numbers."""
-
-    def value_of(text):
-        number = re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", text)
-        return json.loads(text) if number else text
-
     with open(STUDY / name, newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
-    return [{name: value_of(text) for name, text in line.items()} for line in lines]
+    return [{key: value_of(text) for key, text in line.items()} for line in lines]
+
+
+def value_of(text):
+    number = re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", text)
+    return json.loads(text) if number else text
 
 
 def select(lines, **values):
     """The lines with these values."""
     return [line for line in lines if values.items() <= line.items()]
-
-
-# --- Markdown ---------------------------------------------------------------------------------
 
 
 def cells(values):
@@ -87,18 +82,15 @@ def markdown(rows):
     return "\n".join(f"| {row} |" for row in [header, dashes, *rows])
 
 
-# --- Command line -----------------------------------------------------------------------------
+def main(about, **commands):
+    """Call the command that the user names with the folder of --from; None downloads the tables.
 
-
-def main(about, commands):
-    """Call the command that the user names with the folder of --from, None without one.
-
-    about: a program's docstring; commands: {name: function of the folder}"""
+    about: a program's docstring; commands: functions of the folder"""
 
     def command(argv):
         parser = Parser(description=about.partition("\n")[0])
         parser.add_argument("command", choices=commands)
-        parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="public tables")
+        parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help=HELP)
         args = parser.parse_args(argv)
         commands[args.command](args.folder)
 
