@@ -4,9 +4,10 @@
     python docs/check.py --write    writes these numbers and tables anew
 
 A number that the program knows is followed by an invisible comment with the expression that gives
-it and its format: 0.953<!-- 2**ALPHA:.3f -->. A table stands between <!-- block eq_4() --> and
-<!-- end -->. Expressions are of docs/values.py. Other numbers are typed by hand, and unchecked; but
-on a page of study/, each with a decimal point and each whole percentage must stand in a table."""
+it and its format: 0.953<!-- 2**ALPHA:.3f -->. The rows of a table, below a header that is typed by
+hand, or other text stand between <!-- block eq_4() --> and <!-- end -->. Expressions are of
+docs/values.py. Other numbers are typed by hand, and unchecked; but on a page of study/, each with
+a decimal point and each whole percentage must stand in a table."""
 
 import difflib
 import functools
@@ -29,7 +30,8 @@ KNOWN = {  # pages of study/, and their numbers of settings and rules
 }
 PAGES += [ROOT / "study" / name for name in KNOWN]
 NUMBER = r"[-+]?\d[\d,.]*(?:e[-+]\d+)?(?P<comment><!-- (?P<what>[^:]*?):(?P<form>\S*) -->)"
-BLOCK = r"(?s)(?P<head><!-- block (?P<what>.*?) -->\n).*?(?P<end><!-- end -->)"
+HEAD = r"<!-- block (?P<what>[^\n]*?) -->\n(?:\|[^\n]*\n\| ---[^\n]*\n)?"
+BLOCK = rf"(?s)(?P<head>{HEAD}).*?(?P<end><!-- end -->)"
 RESULT = r"\d[\d,]*\.\d+|\d+(?= ?%)"
 
 

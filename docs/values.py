@@ -1,7 +1,7 @@
 """The numbers and tables on the pages: functions that docs/check.py calls by their names.
 
-A function that returns text makes a block, and one that yields the header and the rows of a table
-does, too; one that returns a number makes a number in a sentence.
+A function that returns text makes a block, and so does one that yields the rows of a table; one
+that returns a number makes a number in a sentence.
 Whatever stands here comes from the program, from its files in data/, or from the tables of study/.
 """
 
@@ -74,7 +74,6 @@ def row():
 
 def eq_4():
     """How Table 1 gives L, and L gives 25.5: four different latencies."""
-    yield f"LAT, ms | L | {T_MS:g}^L | {T_MS:g}^L + LAT"
     firsts = {entry[1]: entry for entry in reversed([*proposed_entries()])}
     for latency_ms, (accuracy, _, printed) in sorted(firsts.items()):
         L = (printed - X * accuracy) / Y
@@ -114,7 +113,6 @@ def three_updates():
 
 def optima():
     """The most accurate cell of the surrogate under T, and each reward's best cell."""
-    yield f"best cell, {surrogate().name} | ACC | LAT | under T"
     names = ["the most accurate under T"] + [f"highest reward, {name}" for name in PAIR]
     for name, cell in zip(names, problem().optima().values(), strict=True):
         row = "{accuracy:.2%} | {latency_ms:.2f} ms".format_map(cell)
@@ -123,6 +121,5 @@ def optima():
 
 def exercises():
     """The list of exercises, with the minutes that they take."""
-    yield "exercise |  | minutes"
     for number, exercise in EXERCISES.items():
         yield f"{number} | {exercise.title} | {exercise.minutes}"

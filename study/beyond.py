@@ -127,10 +127,6 @@ def spread(values):
 
 def settings_table():
     """Where the searches end with the paper's two settings, and each reward's own optimum."""
-    header = "table | T, ms"
-    for title in ("MnasNet, w = -0.07", "proposed, y = 0.1"):
-        header += f" | {title}: optimum | ends at (share under T)"
-    yield header
     runs = read("strength.csv")
     for table, target_ms in TARGETS_MS.items():
         row = f"{table} | {target_ms:g}"
@@ -149,8 +145,6 @@ def made_on():
 
 def apart_table():
     """How far apart the paper's two settings end, and what of it is strength, scale and form."""
-    header = "table | unit | proposed minus MnasNet | from the penalty | from the scale"
-    yield f"{header} | from the form | from the form, at the penalty of w = -0.07"
     runs = read("strength.csv")
     for table in TARGETS_MS:
         # At the strength of w = -0.07, then at that of y = 0.1; (seeds, 3) each.
@@ -168,14 +162,11 @@ def apart_table():
 def prices_table():
     """MnasNet's w of the penalty of y = 0.1, for ACC = 72% and several T."""
     targets_ms = (4, 10, 17, 25.5, 50, 100)
-    yield cells(["T, ms", *targets_ms])
     yield cells(["w", *(f"{equal_strength(Y, 0.72, ms):.3f}" for ms in targets_ms)])
 
 
 def strengths_table():
     """Both forms at every strength and at one scale: where they end, and how far apart."""
-    header = "table | w | y | MnasNet's form ends at | R / x ends at"
-    yield f"{header} | difference, ms | difference, pp"
     runs = read("strength.csv")
     for table in TARGETS_MS:
         for y, w, pair in by_strength(runs, table):
@@ -295,8 +286,6 @@ def optima_line(meets, lost):
 
 def optima_table():
     """Where each reward's best cell lies."""
-    header = "reward | cell of highest reward under T | ... and the most accurate under T"
-    yield f"{header} | accuracy lost if under T, pp: median, 90th percentile"
     row = "{reward} | {feasible_pct}% | {optimal_pct}% | {gap_median_pp:.2f}, {gap_p90_pp:.2f}"
     yield from map(row.format_map, read("reward_optima.csv"))
 

@@ -94,8 +94,6 @@ def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
 
 def ends_table():
     """Ends after few and many samples, the fixed point, and the difference of the last two."""
-    header = "table | w | reward | ends after 5,000 | ends after 20,000 | fixed point"
-    yield f"{header} | after 20,000, minus fixed point"
     lines = read("fixed_points.csv")
     for table, w, name in itertools.product(TABLES, WEIGHTS, PAIR):
         few, many = select(lines, table=table, entropy_weight=w, reward=name)
@@ -110,15 +108,12 @@ def ends_table():
 
 def devices_table():
     """The best cells and the fixed points on measured devices."""
-    yield "benchmark | T, ms | reward | best cell | fixed point | under T | cells"
     for line in read("fixed_devices.csv"):
         yield cells(line.values())
 
 
 def steps_table():
     """How many edges carry each operation, reward by reward."""
-    edges = cells(f"edges with {name}" for name in SHORT)
-    yield f"reward | samples | {edges} | accuracy, % | latency, ms"
     lines = read("first_steps.csv")
     for name in PAIR:
         yield from (cells(line.values()) for line in select(lines, reward=name))

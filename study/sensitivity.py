@@ -97,8 +97,6 @@ def judged(table):
 
 def rule_table():
     """The configurations that the rule chooses from, and over how many networks each spreads."""
-    networks = cells(f"networks, {name}" for name in PAIR)
-    yield f"entropy weight | {networks} | at least {SPREAD}?"
     yes = "**yes, and the smallest**"
     for line in select(read("hyperparameters.csv"), **RULE):
         one, other = (line[f"{name}.spread"] for name in PAIR)
@@ -115,8 +113,6 @@ def values_inside(line):
 
 def whole_table():
     """How far the paper's run lies from ours as a whole, by table, with and without baseline."""
-    header = " | configurations | p at most 0.05 in | highest p"
-    yield f"{header} | times farther than ours from each other | of six values inside"
     for title, column in columns().items():
         p = [line["whole.p"] for line in column]
         low = sum(value <= 0.05 for value in p)
@@ -128,8 +124,6 @@ def whole_table():
 
 def without_table():
     """Without a baseline: the six values and the run as a whole, for each rate and entropy."""
-    weights = cells(f"entropy weight {entropy:g}" for entropy in ENTROPIES)
-    yield f"table | learning rate | {weights}"
     lines = select(read("hyperparameters.csv"), **WITHOUT)
     for table, rate in itertools.product(GRID_TABLES, RATES):
         row = f"{table} | {rate}"
@@ -140,7 +134,6 @@ def without_table():
 
 def wild_table():
     """One configuration without a baseline: the range of our runs, and each of the six values."""
-    yield "value | the paper | our runs: median [min, max] | p | verdict"
     [line] = select(read("hyperparameters.csv"), **WILD)
     claims = judged(MODELLED)
     for name in SIX:
@@ -160,14 +153,12 @@ def shares(grid, claim, form):
 def shares_table():
     """In how many configurations each claim is so, on each table, with and without a baseline."""
     grid = columns()
-    yield cells(["claim", *grid])
     for claim, line in judged(MODELLED).items():
         yield cells([line["text"], *shares(grid, claim, "{} of {}")])
 
 
 def odds_table():
     """The odds of 50-60 to 60-70% under T: the paper's, of uniform sampling, and over the grid."""
-    yield " | the paper | uniform sampling | highest with b, medians | highest without"
     claims = judged(MODELLED)
     grid = columns()
     for name in PAIR:
@@ -198,7 +189,7 @@ TARGETS = {
     "eyeriss": (17, 5, 7, 9),
     "fpga": (17, 4, 5, 6),
 }
-DIRECTIONS = {f"{c.id}.sign": c.comparison.removeprefix("has ") for c in CLAIMS if c.comparison}
+DIRECTIONS = [f"{claim.id}.sign" for claim in CLAIMS if claim.comparison]
 
 
 def verdicts(folder):
@@ -229,7 +220,6 @@ def verdict_lines(folder, table, target):
 
 def directions_table():
     """The verdict of each direction, per table and target, with both optima."""
-    yield f"benchmark | T, ms | best cells, ms: mnasnet / proposed | {cells(DIRECTIONS.values())}"
     lines = [line for line in read("verdicts.csv") if line["claim"] in DIRECTIONS]
     for _, group in itertools.groupby(lines, lambda line: (line["table"], line["target_ms"])):
         row = "{table} | {target_ms} | {optimum of mnasnet, ms} / {optimum of proposed, ms}"
@@ -251,9 +241,6 @@ def same_everywhere():
 
 def results_table(kind):
     """The paper and our runs, on both benchmarks and over the grid: of kind "sign" or "value"."""
-    ours = "surrogate: median [min, max] | measured: median [min, max]"
-    headers = dict(sign=f"sign | {ours} | supported", value=f"value | paper | {ours} | inside")
-    yield f"{headers[kind]} in configurations with b, without"
     grid = columns()
     measured = judged(MODELLED)
     for claim, line in judged("surrogate").items():

@@ -76,10 +76,8 @@ def cells(values):
 
 
 def markdown(rows):
-    """A Markdown table of rows; the first is its header."""
-    header, *rows = rows
-    dashes = cells("---" for _ in header.split(" | "))
-    return "\n".join(f"| {row} |" for row in [header, dashes, *rows])
+    """The rows of a Markdown table; its header stands on the page."""
+    return "\n".join(f"| {row} |" for row in rows)
 
 
 def main(about, **commands):

@@ -16,8 +16,6 @@ import numpy as np
 import published
 import pytest
 import sensitivity
-from hypothesis import given
-from hypothesis import strategies as st
 
 import controller_plain as plain
 import nas_search
@@ -31,27 +29,23 @@ from test_all import COLUMNS, SURROGATE, TABLES, public
 PROBLEM = Problem(SURROGATE, PAIR, 17.0)
 
 
-@given(y=st.floats(0.01, 0.9), accuracy=st.floats(0.01, 1.0), target_ms=st.floats(2.0, 200.0))
-def test_equal_strength(y, accuracy, target_ms):
-    """Catches a y of equal strength that is not the inverse of w."""
-    w = equal_strength(y, accuracy, target_ms)
-    assert beyond.y_of_equal_strength(w, accuracy, target_ms) == pytest.approx(y)
+@pytest.mark.parametrize("target_ms", [9.0, 17.0])
+def test_rewards_of_every_strength(target_ms):
+    """Catches a pair of unequal penalties, a reward of another pair, or not at MnasNet's scale."""
+    problem, pairs = beyond.strength_problem(SURROGATE, target_ms)
+    best = COLUMNS[0][COLUMNS[1] <= target_ms].max()
+    for k, (w, y) in enumerate(pairs):
+        assert w == pytest.approx(equal_strength(y, best, target_ms))
+        mnasnets, proposeds = (problem.reward_tables[name, k] for name in PAIR)
+        assert mnasnets == pytest.approx(mnasnet(*COLUMNS, target_ms, w, w))
+        assert (1 - y) * proposeds == pytest.approx(proposed(*COLUMNS, target_ms, 1 - y, y))
+    assert pairs[beyond.PAPER_SETTING][1] == 0.1
+    assert pairs[beyond.MNASNET_SETTING][0] == -0.07
 
 
 def test_searches_of_every_strength():
-    """Catches a reward with the strength of another or not at MnasNet's scale, searches that are
-    not the program's, and lines swapped."""
-    problem, pairs = beyond.strength_problem(SURROGATE, 17.0)
-    rewards = problem.reward_tables
-    for k, (w, y) in enumerate(pairs):
-        assert rewards["mnasnet", k] == pytest.approx(mnasnet(*COLUMNS, 17.0, w, w))
-        own = proposed(*COLUMNS, 17.0, 1 - y, y)
-        assert (1 - y) * rewards["proposed", k] == pytest.approx(own)
-    best = COLUMNS[0][COLUMNS[1] <= 9.0].max()
-    w = equal_strength(0.1, best, 9.0)
-    assert beyond.strength_problem(SURROGATE, 9.0)[1][beyond.PAPER_SETTING] == (w, 0.1)
-    assert pairs[beyond.MNASNET_SETTING][0] == -0.07
-
+    """Catches searches that are not the program's, and lines swapped."""
+    _, pairs = beyond.strength_problem(SURROGATE, 17.0)
     lines = beyond.strength_lines(None, "surrogate", 17.0, range(2), 300)
     expected = sorted((round(y, 4), round(w, 4), k) for k, (w, y) in enumerate(pairs))
     assert beyond.by_strength(lines, "surrogate") == expected
@@ -146,7 +140,7 @@ def test_gains_by_hand(monkeypatch):
     """Catches a standard deviation shown as a standard error, and a gain of -0.00."""
     for accuracy, gain in ((93.85, "+0.15"), (93.699, "+0.00")):
         monkeypatch.setitem(published.PUBLISHED["REINFORCE"], "cifar10", accuracy)
-        first = list(published.gains_table())[1]
+        first = next(published.gains_table())
         # the root of (0.37^2 + 0.36^2) / 500 is 0.023
         assert first.startswith(f"REINFORCE, published | {gain} ± 0.02")
 
