@@ -39,7 +39,7 @@ RESULT = r"\d[\d,]*\.\d+|\d+(?= ?%)"
 def value(expression):
     """A number, a text or a table, from docs/values.py."""
     found = eval(expression, vars(values))
-    return values.tables.markdown(found) if inspect.isgenerator(found) else found
+    return values.markdown(found) if inspect.isgenerator(found) else found
 
 
 def remade(text):
@@ -55,10 +55,12 @@ def remade(text):
 
 
 def unknown(text, known):
-    """The results in the prose of a page that neither a table nor the text `known` has."""
-    tables = [block[0] for block in re.finditer(BLOCK, text)]
-    shown = re.findall(RESULT, " ".join([*tables, known]))
-    prose = re.sub(r"`[^`]*`", "", re.sub(BLOCK, "", text))  # without formulas
+    """The results in the prose of a page that neither the program nor the text `known` has."""
+    for marked in (BLOCK, NUMBER):
+        known += " ".join(match[0] for match in re.finditer(marked, text))
+        text = re.sub(marked, "", text)
+    prose = re.sub(r"`[^`]*`", "", text)  # without formulas
+    shown = re.findall(RESULT, known)
     return [number for number in re.findall(RESULT, prose) if number not in shown]
 
 

@@ -477,7 +477,7 @@ def test_a_page_that_says_something_else(change, tmp_path, monkeypatch):
     command_line.write_text(tmp_path / changed, text.replace(old, new, 1))
     monkeypatch.setattr(check, "PAGES", [tmp_path / f"{page}.md"])
     monkeypatch.setattr(check, "value", check.value.__wrapped__)
-    monkeypatch.setattr(check.values.tables, "STUDY", tmp_path)
+    monkeypatch.setattr("tables.STUDY", tmp_path)
     with pytest.raises(SystemExit, match=re.escape(said)):
         check.main([])
     if "is in" not in said:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
 
-import tables  # noqa: F401  # first: it finds the other folders  # isort: skip
+from tables import csv_rows, markdown  # noqa: F401  # first: it finds the other folders  # isort: skip
 import beyond  # noqa: F401
 import fixed_points  # noqa: F401
 import numpy as np
@@ -28,6 +28,7 @@ from claims import LEVEL, MIN_RUNS  # noqa: F401
 from controller_plain import K
 from nas_benchmark import OPERATIONS, SHORT, cell_to_row
 from nas_reward import ALPHA, PAIR, SAMPLES, T_MS, X, Y, equal_strength  # noqa: F401
+from nas_search import HYPERPARAMETERS, words_of  # noqa: F401
 from run_experiment import SEEDS
 
 

@@ -2,15 +2,12 @@
 
     python study/beyond.py COMMAND --from DIR    strength, fixed_points, optima or published
 
-That page has the commands; they write CSV files, from which docs/check.py makes its tables.
+The page has the commands; they write CSV files, from which docs/check.py makes its tables.
 
     form      how a reward joins ACC and LAT: MnasNet's, by its exponent w = alpha = beta; or the
               proposed, by its weight y, where x = 1 - y
-    strength  the latency penalty at T: the accuracy that makes up for one ms more at LAT = T. A w
-              and a y of the same penalty are a pair
-    end       what the last policy of a search expects: exact, not sampled
-
-Left out: which penalty is right. That is for the user to say; no search can."""
+    strength  the latency penalty at T. A w and a y of the same penalty are a pair
+    end       what the last policy of a search expects: exact, not sampled"""
 
 import functools
 import math
@@ -25,7 +22,7 @@ import published
 import figures
 from command_line import atomic_output, tracked
 from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, Y, equal_strength, mnasnet, proposed
-from nas_search import EXPECTED, HYPERPARAMETERS, Problem, run_searches, words_of
+from nas_search import EXPECTED, Problem, run_searches
 
 PROXYLESS = -0.10  # ProxylessNAS's exponent (Cai et al. 2019; their code)
 
@@ -40,12 +37,6 @@ MNASNET_SETTING = SWEEP.index(("w", ALPHA))
 PAPER_SETTING = SWEEP.index(("y", Y))
 PAPERS = (("mnasnet", MNASNET_SETTING), ("paper", PAPER_SETTING))  # its two rewards
 END = ("accuracy", "latency_ms", "under")  # the first three of nas_search.EXPECTED
-
-
-def y_of_equal_strength(w, accuracy, target_ms):
-    """The proposed reward's y with the latency penalty of MnasNet's exponent w: the inverse."""
-    y_by_x = -w * accuracy * math.log(target_ms) / 2
-    return y_by_x / (1 + y_by_x)
 
 
 def proposed_by_x(accuracy, latency_ms, target_ms, y):
@@ -63,8 +54,11 @@ def strength_problem(benchmark, target_ms):
     rewards = {("paper", PAPER_SETTING): REWARDS["proposed"]}
     pairs = []
     for k, (name, value) in enumerate(SWEEP):
-        w = value if name == "w" else equal_strength(value, accuracy, target_ms)
-        y = value if name == "y" else y_of_equal_strength(value, accuracy, target_ms)
+        if name == "y":
+            w, y = equal_strength(value, accuracy, target_ms), value
+        else:
+            w, y_by_x = value, -value * accuracy * math.log(target_ms) / 2
+            y = y_by_x / (1 + y_by_x)
         pairs.append((w, y))
         rewards["mnasnet", k] = functools.partial(mnasnet, alpha=w, beta=w)
         rewards["proposed", k] = functools.partial(proposed_by_x, y=y)
@@ -137,12 +131,6 @@ def settings_table():
         yield row
 
 
-def made_on():
-    """What the searches were."""
-    seeds = len(ends(read("strength.csv"), "surrogate", *PAPERS[0]))
-    return f"{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
-
-
 def apart_table():
     """How far apart the paper's two settings end, and what of it is strength, scale and form."""
     runs = read("strength.csv")
@@ -157,12 +145,6 @@ def apart_table():
         differences += [proposed - mnasnet, weak_proposed - weak_mnasnet]
         for column, unit in ((1, "ms"), (0, "pp")):
             yield cells([table, unit, *(spread(values[:, column]) for values in differences)])
-
-
-def prices_table():
-    """MnasNet's w of the penalty of y = 0.1, for ACC = 72% and several T."""
-    targets_ms = (4, 10, 17, 25.5, 50, 100)
-    yield cells(["w", *(f"{equal_strength(Y, 0.72, ms):.3f}" for ms in targets_ms)])
 
 
 def strengths_table():

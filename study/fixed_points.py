@@ -7,7 +7,7 @@ shares under T are in %, latencies in ms."""
 
 import itertools
 
-from tables import MODELLED, STUDY, cells, collect, read  # first  # isort: skip
+from tables import MODELLED, STUDY, collect, read  # first  # isort: skip
 from tables import select, table_of, write_csv  # isort: skip
 import numpy as np
 import surrogate
@@ -104,19 +104,6 @@ def ends_table():
             row += " | {:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*points[-1])
         pp, ms, *_ = np.subtract(points[1], points[2])
         yield f"{row} | {pp:+.2f} pp, {ms:+.2f} ms"
-
-
-def devices_table():
-    """The best cells and the fixed points on measured devices."""
-    for line in read("fixed_devices.csv"):
-        yield cells(line.values())
-
-
-def steps_table():
-    """How many edges carry each operation, reward by reward."""
-    lines = read("first_steps.csv")
-    for name in PAIR:
-        yield from (cells(line.values()) for line in select(lines, reward=name))
 
 
 def draw(path, lines, benchmark):

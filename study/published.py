@@ -6,10 +6,7 @@
     valid     validation accuracy after 12 epochs: the reward            0..1    (15625,)
     cost_s    what 12 epochs of training take                            s       (15625,)
     test      test accuracy after 200 epochs, by data set                0..1    (15625,) each
-    rows      the samples of a search, in order                                  (seeds, draws)
-
-The searches have the project's hyperparameters; only the learning rate is varied as well, because
-that of the published run is not known. study/beyond.md says what else differs."""
+    rows      the samples of a search, in order                                  (seeds, draws)"""
 
 import itertools
 import math
@@ -23,7 +20,7 @@ from logits import LogitsReinforce
 from command_line import as_user_error, tracked
 from controller_numpy import Reinforce
 from nas_benchmark import N_CELLS
-from nas_search import HYPERPARAMETERS, random_search, words_of
+from nas_search import HYPERPARAMETERS, random_search
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 BUDGET_S = 12_000
@@ -128,11 +125,3 @@ def results_table():
         for d in DATASETS:
             row += f" | {line[d]:.2f} ± {line[f'{d}_sd']:.2f}"
         yield row
-
-
-def made_on():
-    """What the searches were."""
-    lines = read("published.csv")
-    rates = ", ".join(str(line["rate"]) for line in select(lines, search="LSTM"))
-    chosen = f"{words_of(HYPERPARAMETERS)}, unless another rate is given"
-    return f"{lines[0]['runs']} seeds; {chosen}. Rates tried: {rates}."

@@ -30,7 +30,8 @@ OURS = nas_benchmark.load(nas_benchmark.SURROGATE)
 
 
 def models(folder):
-    """A column per model: how many numbers, how wrong, what it makes of the top."""
+    """A column per model: how many numbers, how wrong, what it makes of the top. Below them the
+    standard deviation of connected cells around the mean of those of the same network."""
     measured = build_benchmark.measured_accuracy(folder, "cifar100")[1]
     folds = f"R2 and mean error, {FOLDS}-fold, cells with the same live edges together"
     names = ["numbers fitted", "R2", "mean error", folds, "most accurate cell"]
@@ -49,16 +50,12 @@ def models(folder):
         columns.append([*column, *top(accuracy)])
     columns.append([*["-"] * 4, *top(measured)])
     print(markdown(map(cells, zip(*columns, strict=True))))
-    print(f"\nnoise floor: {100 * noise_floor(measured):.2f} pp; (1): {words_of(NARROW)}")
-
-
-def noise_floor(measured):
-    """The standard deviation of connected cells around the mean of those of the same network."""
     networks = {}
     for cell, accuracy in zip(CELLS[CONNECTED].tolist(), measured[CONNECTED], strict=True):
         networks.setdefault(surrogate.network_of(cell), []).append(accuracy)
     squares = sum(len(same) * np.var(same) for same in networks.values())
-    return np.sqrt(squares / (CONNECTED.sum() - len(networks)))
+    floor = np.sqrt(squares / (CONNECTED.sum() - len(networks)))
+    print(f"noise floor: {100 * floor:.2f} pp; (1): {words_of(NARROW)}")
 
 
 def cross_validated(measured, edges_at_once):

@@ -75,6 +75,12 @@ def cells(values):
     return " | ".join(map(str, values))
 
 
+def csv_rows(name, *columns):
+    """The lines of a CSV file as they are, ordered by some columns."""
+    for line in sorted(read(name), key=lambda line: [line[column] for column in columns]):
+        yield cells(line.values())
+
+
 def markdown(rows):
     """The rows of a Markdown table; its header stands on the page."""
     return "\n".join(f"| {row} |" for row in rows)
