@@ -176,7 +176,7 @@ def draw_strength(path, runs, benchmarks):
         for axes, table in zip(panels, PANELS, strict=True):
             target_ms = TARGETS_MS[table]
             figures.draw_cells(axes, benchmarks[table])
-            axes.axvline(target_ms, color="black", ls="--", lw=2)
+            axes.axvline(target_ms, **figures.DASHED)
             draw_ends(axes, runs, table)
             one, other = (ends(runs, table, form, PAPER_SETTING) for form in PAIR)
             ms = np.median(one - other, axis=0)[1]

@@ -139,7 +139,8 @@ def test_protocol():
 def test_gains_by_hand(monkeypatch):
     """Catches a standard deviation shown as a standard error, and a gain of -0.00."""
     for accuracy, gain in ((93.85, "+0.15"), (93.699, "+0.00")):
-        monkeypatch.setitem(published.PUBLISHED["REINFORCE"], "cifar10", accuracy)
+        numbers = (accuracy, 0.37, *published.PUBLISHED["REINFORCE"][2:])
+        monkeypatch.setitem(published.PUBLISHED, "REINFORCE", numbers)
         first = next(published.gains_table())
         # the root of (0.37^2 + 0.36^2) / 500 is 0.023
         assert first.startswith(f"REINFORCE, published | {gain} ± 0.02")
