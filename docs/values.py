@@ -14,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
 
 from tables import csv_rows, markdown  # noqa: F401  # first: it finds the other folders  # isort: skip
 import beyond  # noqa: F401
-import fixed_points  # noqa: F401
 import numpy as np
 import published  # noqa: F401
 import sensitivity  # noqa: F401

@@ -1,32 +1,36 @@
 """Beyond the paper: the runs, the tables and a picture of study/beyond.md.
 
-    python study/beyond.py COMMAND --from DIR    strength, fixed_points, optima or published
+    python study/beyond.py COMMAND --from DIR    strength, fixed, optima or published
 
 The page has the commands; they write CSV files, from which docs/check.py makes its tables.
 
     form      how a reward joins ACC and LAT: MnasNet's, by its exponent w = alpha = beta; or the
               proposed, by its weight y, where x = 1 - y
     strength  the latency penalty at T. A w and a y of the same penalty are a pair
-    end       what the last policy of a search expects: exact, not sampled"""
+    end       what the last policy of a search expects: exact, not sampled
+    fixed     what nas_search.fixed_point_policy expects
+    cells     over how many cells a policy spreads: exp of its entropy"""
 
 import functools
+import itertools
 import math
 
-from tables import MODELLED, STUDY, cells, collect, main  # first  # isort: skip
+from tables import MODELLED, STUDY, TABLES, cells, collect, main  # first  # isort: skip
 from tables import read, select, table_of, write_csv  # isort: skip
 import build_benchmark
-import fixed_points
 import numpy as np
 import published
+import surrogate
 
 import figures
 from command_line import atomic_output, tracked
-from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, Y, equal_strength, mnasnet, proposed
-from nas_search import EXPECTED, Problem, run_searches
+from nas_benchmark import SHORT
+from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, WINDOW, Y, equal_strength
+from nas_search import EXPECTED, HYPERPARAMETERS, Problem, policies, run_searches
 
 PROXYLESS = -0.10  # ProxylessNAS's exponent (Cai et al. 2019; their code)
 
-# --- Strength: the searches -------------------------------------------------------------------
+# --- Strength ---------------------------------------------------------------------------------
 
 TARGETS_MS = {"surrogate": T_MS, MODELLED: T_MS, "1080ti_256": 25.5}
 TARGETS_MS |= {"titan_rtx_256": 18.0, "pixel3": T_MS}  # 18 ms: HELP's Table 4
@@ -44,7 +48,7 @@ def proposed_by_x(accuracy, latency_ms, target_ms, y):
 
     An entropy bonus weighs more in a smaller reward; so without this, scale would pass for form."""
     x = 1 - y
-    return proposed(accuracy, latency_ms, target_ms, x, y) / x
+    return REWARDS["proposed"](accuracy, latency_ms, target_ms, x, y) / x
 
 
 def strength_problem(benchmark, target_ms):
@@ -60,7 +64,7 @@ def strength_problem(benchmark, target_ms):
             w, y_by_x = value, -value * accuracy * math.log(target_ms) / 2
             y = y_by_x / (1 + y_by_x)
         pairs.append((w, y))
-        rewards["mnasnet", k] = functools.partial(mnasnet, alpha=w, beta=w)
+        rewards["mnasnet", k] = functools.partial(REWARDS["mnasnet"], alpha=w, beta=w)
         rewards["proposed", k] = functools.partial(proposed_by_x, y=y)
     return Problem(benchmark, rewards, target_ms), pairs
 
@@ -158,8 +162,6 @@ def strengths_table():
             yield f"{row} | {ms} | {pp}"
 
 
-# --- Strength: the picture --------------------------------------------------------------------
-
 PANELS = (MODELLED, "titan_rtx_256", "pixel3")
 STYLES = {  # names of a form's curve and of the paper's setting; size of a cross
     "mnasnet": ("MnasNet's form", "the paper's w = -0.07", 24),
@@ -215,11 +217,124 @@ def draw_ends(axes, runs, table):
     axes.set(xlim=limits[1], ylim=limits[0])
 
 
+# --- Fixed points: where a search of unlimited length goes ------------------------------------
+
+LONG_SEEDS = range(40)
+LONG = (5_000, 20_000)  # samples
+WEIGHTS = (0.001, 0.003, 0.005, 0.01)
+FEW_SEEDS = range(10)  # of the first steps
+STEPS = (0, 250, 500, 1_000, 2_000, 5_000)  # samples
+DEVICES = ("1080ti_256", "titan_rtx_256", "pixel3")
+QUANTITIES = ("accuracy", "latency_ms", "under", "cells")
+
+
+def fixed(folder):
+    """Search with every entropy weight on both tables; writes three CSV files and the picture."""
+    todo = list(itertools.product(TABLES, WEIGHTS))
+    collect("fixed_points.csv", todo, fixed_lines, folder)
+    write_csv("fixed_devices.csv", on_devices(folder))
+    write_csv("first_steps.csv", first_steps(table_of(MODELLED, folder)))
+    with atomic_output(STUDY) as unfinished:
+        lines = read("fixed_points.csv")
+        draw_fixed(unfinished / "fixed_points.png", lines, table_of("surrogate", folder))
+
+
+def fixed_lines(folder, table, w, seeds=LONG_SEEDS, samples=LONG):
+    """A line per reward and number of samples: the median end, and the fixed point."""
+    problem = Problem(table_of(table, folder), PAIR, T_MS)
+    chosen = HYPERPARAMETERS | dict(entropy_weight=w)
+    runs = run_searches(problem, seeds, max(samples), hyperparameters=chosen)
+    fixed = problem.fixed_points(w)
+    lines = []
+    for name, n in itertools.product(PAIR, samples):
+        last = -(-n // WINDOW) - 1  # the last window of n samples
+        expected = runs.expected[name].items()
+        end = {quantity: np.median(values[:, last]) for quantity, values in expected}
+        line = dict(table=table, entropy_weight=w, reward=name, samples=n)
+        for where, numbers in (("end", end), ("fixed", fixed[name])):
+            line[f"{where}.accuracy"] = round(100 * numbers["accuracy"], 2)
+            line[f"{where}.latency_ms"] = round(numbers["latency_ms"], 2)
+            line[f"{where}.under"] = round(100 * numbers["p_under_target"])
+            line[f"{where}.cells"] = round(float(np.exp(numbers["entropy"])))
+        lines.append(line)
+    return lines
+
+
+def on_devices(folder):
+    """The fixed points on measured devices, at the default entropy weight, and the best cells."""
+    lines = []
+    for table in DEVICES:
+        problem = Problem(table_of(table, folder), PAIR, TARGETS_MS[table])
+        fixed = problem.fixed_points(HYPERPARAMETERS["entropy_weight"])
+        for name, end in fixed.items():
+            line = dict(table=table, target_ms=problem.target_ms, reward=name)
+            for where, point in (("best", problem.optima()[name]), ("fixed", end)):
+                line[where] = f"{point['accuracy']:.2%}, {point['latency_ms']:.2f} ms"
+            line["under"] = f"{end['p_under_target']:.0%}"
+            line["cells"] = round(float(np.exp(end["entropy"])))
+            lines.append(line)
+    return lines
+
+
+def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
+    """How many edges carry each operation under the exact policies, the mean over seeds."""
+    problem = Problem(benchmark, PAIR, T_MS)
+    percent = 100 * benchmark.accuracy
+    columns = np.column_stack([surrogate.COUNTS, percent, benchmark.latency_ms])  # (15625, 7)
+    names = [*SHORT, "accuracy", "latency_ms"]
+    of_seeds = [policies(problem, seed, steps) for seed in seeds]
+    lines = []
+    for samples, found in zip(steps, zip(*of_seeds, strict=True), strict=True):
+        for reward in PAIR:
+            p = np.mean([of_seed[reward] for of_seed in found], axis=0)  # (15625,)
+            line = dict(reward=reward, samples=samples)
+            line |= dict(zip(names, np.round(p @ columns, 2).tolist(), strict=True))
+            lines.append(line)
+    return lines
+
+
+def fixed_table():
+    """Ends after few and many samples, the fixed point, and the difference of the last two."""
+    lines = read("fixed_points.csv")
+    for table, w, name in itertools.product(TABLES, WEIGHTS, PAIR):
+        few, many = select(lines, table=table, entropy_weight=w, reward=name)
+        row = f"{table} | {w} | {name}"
+        for line, where in ((few, "end"), (many, "end"), (many, "fixed")):
+            point = [line[f"{where}.{quantity}"] for quantity in QUANTITIES]
+            row += " | {:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*point)
+        pp = many["end.accuracy"] - many["fixed.accuracy"]
+        ms = many["end.latency_ms"] - many["fixed.latency_ms"]
+        yield f"{row} | {pp:+.2f} pp, {ms:+.2f} ms"
+
+
+def draw_fixed(path, lines, benchmark):
+    """Where searches end and where the fixed points are, over the entropy weight, per reward."""
+    title = "Where searches end (dots), and the fixed points (stars), as the entropy weight grows"
+    styles = {"fixed": ("*-", 26, "fixed points"), "end": ("o-", 12, "ends")}
+    with figures.picture(path, title, columns=2, margins=dict(bottom=0.22)) as [panels]:
+        for axes, n in zip(panels, LONG, strict=True):
+            figures.draw_cells(axes, benchmark)
+            figures.mark_target_upright(axes, T_MS)
+            for name, where in itertools.product(PAIR, styles):
+                mine = select(lines, table="surrogate", reward=name, samples=n)
+                ms = [line[f"{where}.latency_ms"] for line in mine]
+                percent = [line[f"{where}.accuracy"] for line in mine]
+                mark, size, what = styles[where]
+                style = dict(ms=size, mec="black", color=figures.palette(PAIR)[name])
+                label = f"{figures.title_of(name)}: {what}"
+                axes.plot(ms, percent, mark, label=label, **style)
+            axes.set(xlim=(14, 19.5), ylim=(67.8, 73.6), xlabel="latency (ms)")
+            axes.set_title(f"{n:,} samples; w = {WEIGHTS[0]:g} at the top to {WEIGHTS[-1]:g}")
+        panels[0].set_ylabel("accuracy (%)")
+        handles = panels[0].get_legend_handles_labels()
+        panels[0].figure.legend(*handles, loc="lower center", ncols=3)
+
+
 # --- Each reward's best cell ------------------------------------------------------------------
 
 REWARDS_COMPARED = {
     "MnasNet, w = -0.07": REWARDS["mnasnet"],
-    "MnasNet, w = -0.10": functools.partial(mnasnet, alpha=PROXYLESS, beta=PROXYLESS),
+    "MnasNet, w = -0.10": functools.partial(REWARDS["mnasnet"], alpha=PROXYLESS, beta=PROXYLESS),
     "proposed, y = 0.1": REWARDS["proposed"],
     "TuNAS, beta = -0.07": REWARDS["tunas"],
     "MnasNet hard, 0 and -1": REWARDS["mnasnet_hard"],
@@ -280,5 +395,4 @@ def optima_made_on():
 
 
 if __name__ == "__main__":
-    others = dict(fixed_points=fixed_points.search, published=published.search)
-    main(__doc__, strength=strength, optima=optima, **others)
+    main(__doc__, strength=strength, fixed=fixed, optima=optima, published=published.search)

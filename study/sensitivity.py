@@ -9,7 +9,8 @@ study/hyperparameters.md looks at none of them."""
 
 import itertools
 
-from tables import MODELLED, cells, collect, main, read, select, table_of  # first  # isort: skip
+from tables import MODELLED, TABLES, cells, collect, main  # first  # isort: skip
+from tables import read, select, table_of  # isort: skip
 import numpy as np
 
 from claims import CLAIMS, VALUES, evaluate_claims, key, whole_run_of
@@ -20,7 +21,6 @@ from run_experiment import SEEDS
 # --- Hyperparameters: the grid ----------------------------------------------------------------
 
 GRID_SEEDS = range(100, 140)
-GRID_TABLES = ("surrogate", MODELLED)
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 ENTROPIES = (0.0, 0.001, 0.003, 0.005, 0.01, 0.03)
 DECAYS = (None, 0.9, 0.95, 0.99)
@@ -38,7 +38,7 @@ def grid():
 
 def hyperparameters(folder):
     """Search with every configuration on two tables; writes hyperparameters.csv."""
-    todo = list(itertools.product(GRID_TABLES, grid()))
+    todo = list(itertools.product(TABLES, grid()))
     collect("hyperparameters.csv", todo, grid_lines, folder)
 
 
@@ -69,8 +69,6 @@ def whole_of(results):
     return {f"whole.{name}": value for name, value in whole.items()}
 
 
-# --- Tables of hyperparameters.md -------------------------------------------------------------
-
 SPREAD = 100  # networks, that a policy must still spread over after 5,000
 RULE = dict(table=MODELLED, hidden=64, learning_rate=0.001, baseline_decay=0.95)
 SIX = [f"{claim}.{reward}" for claim in VALUES for reward in PAIR]  # of the whole
@@ -82,7 +80,7 @@ def columns():
     """{title: lines} of the grid: of each benchmark, those with a baseline b and those without."""
     lines = read("hyperparameters.csv")
     found = {}
-    for table in GRID_TABLES:
+    for table in TABLES:
         of_table = select(lines, table=table)
         found[f"{table}, with b"] = [line for line in of_table if line["baseline_decay"]]
         found[f"{table}, without"] = select(of_table, **WITHOUT)
@@ -125,7 +123,7 @@ def whole_table():
 def without_table():
     """Without a baseline: the six values and the run as a whole, for each rate and entropy."""
     lines = select(read("hyperparameters.csv"), **WITHOUT)
-    for table, rate in itertools.product(GRID_TABLES, RATES):
+    for table, rate in itertools.product(TABLES, RATES):
         row = f"{table} | {rate}"
         for line in select(lines, table=table, learning_rate=rate):
             row += f" | {values_inside(line)} of 6; p = {line['whole.p']:.2f}"
@@ -213,9 +211,6 @@ def verdict_lines(folder, table, target):
     results = evaluate_claims(runs.points(), problem.target_ms)
     line |= whole_of(results)
     return [line | dict(claim=key(e)) | {x: e[x] for x in KEPT} for e in results]
-
-
-# --- Tables of verdicts.md and of docs/results.md ---------------------------------------------
 
 
 def directions_table():

@@ -19,6 +19,7 @@ from command_line import Parser, atomic_output, run, tracked, write_text
 
 HELP = "the public tables, as data/README.md says; without it they are downloaded"
 MODELLED = "modelled"  # measured accuracies, the surrogate's latency
+TABLES = ("surrogate", MODELLED)  # accuracies fitted, and measured
 
 
 def table_of(name, folder):

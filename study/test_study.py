@@ -10,7 +10,6 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 import tables  # first: it finds the other folders  # isort: skip
 import beyond
 import build_benchmark
-import fixed_points
 import logits
 import numpy as np
 import published
@@ -234,7 +233,7 @@ def test_fixed_points_beside_searches():
     """Catches an end of another window, entropy weight or reward, and steps of another policy."""
     for w in (0.003, 0.01):
         chosen = HYPERPARAMETERS | dict(entropy_weight=w)
-        lines = fixed_points.ends_of(None, "surrogate", w, range(2), (250, 500))
+        lines = beyond.fixed_lines(None, "surrogate", w, range(2), (250, 500))
         assert len(lines) == 4
         for line in lines:
             runs = run_searches(PROBLEM, range(2), line["samples"], hyperparameters=chosen)
@@ -244,7 +243,7 @@ def test_fixed_points_beside_searches():
                 end = scale * np.median(expected[name][:, -1])
                 assert line[f"end.{name}"] == pytest.approx(end, abs=0.006)
                 assert line[f"fixed.{name}"] == pytest.approx(scale * fixed[name], abs=0.006)
-    steps = fixed_points.first_steps(SURROGATE, range(2), (0, 250))
+    steps = beyond.first_steps(SURROGATE, range(2), (0, 250))
     edges = [[line[name] for name in SHORT] for line in steps]
     assert edges[0] == pytest.approx([1.2] * 5, abs=0.1)
     assert np.sum(edges, axis=1) == pytest.approx([6] * 4, abs=0.1)
@@ -255,5 +254,5 @@ def test_pictures(tmp_path):
     benchmarks = dict.fromkeys(beyond.PANELS, SURROGATE)
     beyond.draw_strength(tmp_path / "strength.png", tables.read("strength.csv"), benchmarks)
     lines = tables.read("fixed_points.csv")
-    fixed_points.draw(tmp_path / "fixed_points.png", lines, SURROGATE)
+    beyond.draw_fixed(tmp_path / "fixed_points.png", lines, SURROGATE)
     assert all(path.stat().st_size > 10_000 for path in tmp_path.iterdir())
