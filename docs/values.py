@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
 
-from tables import csv_rows, markdown  # noqa: F401  # first: it finds the other folders  # isort: skip
+from tables import csv_rows, markdown  # noqa: F401  # first  # isort: skip
 import beyond  # noqa: F401
 import numpy as np
 import published  # noqa: F401

@@ -36,7 +36,8 @@ TARGETS_MS = {"surrogate": T_MS, MODELLED: T_MS, "1080ti_256": 25.5}
 TARGETS_MS |= {"titan_rtx_256": 18.0, "pixel3": T_MS}  # 18 ms: HELP's Table 4
 SEEDS = range(20)
 # Each fixes the strength of one form; that of the other follows. ALPHA and Y are the paper's.
-SWEEP = (("y", 0.03), ("w", ALPHA), ("w", PROXYLESS), ("y", Y), ("y", 0.14), ("y", 0.20))
+SWEEP = [("y", 0.03), ("w", ALPHA), ("w", PROXYLESS)]
+SWEEP += [("y", Y), ("y", 0.14), ("y", 0.20)]
 MNASNET_SETTING = SWEEP.index(("w", ALPHA))
 PAPER_SETTING = SWEEP.index(("y", Y))
 PAPERS = (("mnasnet", MNASNET_SETTING), ("paper", PAPER_SETTING))  # its two rewards
@@ -88,7 +89,8 @@ def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
         reward = dict(table=table, pair=k, w=w, y=y, form=form)
         best = optima[form, k]
         ends = [("optimum", "", best["accuracy"], best["latency_ms"], best["meets_target"])]
-        last = [runs.expected[form, k][name][:, -1] for name in EXPECTED[:3]]  # (seeds,) each
+        expected = runs.expected[form, k]
+        last = [expected[name][:, -1] for name in EXPECTED[:3]]  # (seeds,) each
         ends += [("search", *end) for end in zip(seeds, *last, strict=True)]
         for kind, seed, accuracy, ms, under in ends:
             line = reward | dict(kind=kind, seed=seed)
@@ -109,7 +111,8 @@ def ends(runs, table, form, pair, kind="search"):
 
 def by_strength(runs, table):
     """(y, w, number) of each pair on a table, the weakest first."""
-    return sorted({(e["y"], e["w"], e["pair"]) for e in select(runs, table=table)})
+    of_table = select(runs, table=table)
+    return sorted({(line["y"], line["w"], line["pair"]) for line in of_table})
 
 
 def end_text(ends):
@@ -148,7 +151,8 @@ def apart_table():
         differences = [paper - weak_mnasnet, mnasnet - weak_mnasnet, paper - proposed]
         differences += [proposed - mnasnet, weak_proposed - weak_mnasnet]
         for column, unit in ((1, "ms"), (0, "pp")):
-            yield cells([table, unit, *(spread(values[:, column]) for values in differences)])
+            texts = [spread(values[:, column]) for values in differences]
+            yield cells([table, unit, *texts])
 
 
 def strengths_table():
@@ -192,10 +196,11 @@ def draw_strength(path, runs, benchmarks):
 
 def draw_ends(axes, runs, table):
     """Per form the curve of ends; the paper's settings as large dots, their optima as crosses."""
-    pairs = [pair for _, _, pair in by_strength(runs, table)]
+    *_, pairs = zip(*by_strength(runs, table), strict=True)
     searches = [[ends(runs, table, form, pair) for pair in pairs] for form in PAIR]
     curves = np.median(searches, axis=2)  # (2, pairs, 3)
-    axes.plot(curves[:, :, 1], curves[:, :, 0], ls=":", color="black", lw=2.5)
+    percent, ms, _ = np.moveaxis(curves, 2, 0)  # (2, pairs) each
+    axes.plot(ms, percent, ls=":", color="black", lw=2.5)
     axes.lines[-1].set_label("equal penalty")
     cross = dict(ms=18, mew=5, label="cell of highest reward for a large dot")
     axes.plot([], [], "x", color="black", **cross)
@@ -247,7 +252,7 @@ def fixed_lines(folder, table, w, seeds=LONG_SEEDS, samples=LONG):
     fixed = problem.fixed_points(w)
     lines = []
     for name, n in itertools.product(PAIR, samples):
-        last = -(-n // WINDOW) - 1  # the last window of n samples
+        last = n // WINDOW - 1  # the last window of n samples
         expected = runs.expected[name].items()
         end = {quantity: np.median(values[:, last]) for quantity, values in expected}
         line = dict(table=table, entropy_weight=w, reward=name, samples=n)
@@ -268,7 +273,8 @@ def on_devices(folder):
         fixed = problem.fixed_points(HYPERPARAMETERS["entropy_weight"])
         for name, end in fixed.items():
             line = dict(table=table, target_ms=problem.target_ms, reward=name)
-            for where, point in (("best", problem.optima()[name]), ("fixed", end)):
+            points = dict(best=problem.optima()[name], fixed=end)
+            for where, point in points.items():
                 line[where] = f"{point['accuracy']:.2%}, {point['latency_ms']:.2f} ms"
             line["under"] = f"{end['p_under_target']:.0%}"
             line["cells"] = round(float(np.exp(end["entropy"])))
@@ -347,7 +353,8 @@ def optima(folder):
     latency = (folder or build_benchmark.CACHE) / "latency"
     devices = [name for name in build_benchmark.devices() if (latency / f"{name}.pt").exists()]
     names = ["surrogate", MODELLED, *devices]
-    cases = np.concatenate([optima_on(table_of(name, folder)) for name in tracked(names)])
+    benchmarks = [table_of(name, folder) for name in names]
+    cases = np.concatenate([optima_on(benchmark) for benchmark in tracked(benchmarks)])
     lines = []
     for k, reward in enumerate(REWARDS_COMPARED):
         line = dict(reward=reward) | optima_line(*cases[:, :, k].T)

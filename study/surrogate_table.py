@@ -33,6 +33,7 @@ def models(folder):
     """A column per model: how many numbers, how wrong, what it makes of the top. Below them the
     standard deviation of connected cells around the mean of those of the same network."""
     measured = build_benchmark.measured_accuracy(folder, "cifar100")[1]
+    connected = measured[CONNECTED]
     folds = f"R2 and mean error, {FOLDS}-fold, cells with the same live edges together"
     names = ["numbers fitted", "R2", "mean error", folds, "most accurate cell"]
     names += [f"best cell for {reward}" for reward in PAIR]
@@ -40,30 +41,31 @@ def models(folder):
     for edges in tracked(EDGES_AT_ONCE):
         accuracy = surrogate.model_accuracy(measured, edges)
         numbers = surrogate.features(CELLS[:1], edges).shape[1]
-        fitted = (accuracy - measured)[CONNECTED]
-        left_out = cross_validated(measured, edges) - measured[CONNECTED]
-        r2 = 1 - fitted.var() / measured[CONNECTED].var()
-        r2_left_out = 1 - np.mean(left_out**2) / measured[CONNECTED].var()
-        pp, pp_left_out = (100 * np.abs(errors).mean() for errors in (fitted, left_out))
+        fitted = accuracy[CONNECTED] - connected
+        left_out = cross_validated(connected, edges) - connected
+        r2 = 1 - fitted.var() / connected.var()
+        r2_left_out = 1 - np.mean(left_out**2) / connected.var()
+        pp = 100 * np.abs(fitted).mean()
+        pp_left_out = 100 * np.abs(left_out).mean()
         column = [f"{numbers:,}", f"{r2:.4f}", f"{pp:.2f} pp"]
         column.append(f"{r2_left_out:.4f}, {pp_left_out:.2f} pp")
         columns.append([*column, *top(accuracy)])
     columns.append([*["-"] * 4, *top(measured)])
     print(markdown(map(cells, zip(*columns, strict=True))))
     networks = {}
-    for cell, accuracy in zip(CELLS[CONNECTED].tolist(), measured[CONNECTED], strict=True):
+    for cell, accuracy in zip(CELLS[CONNECTED].tolist(), connected, strict=True):
         networks.setdefault(surrogate.network_of(cell), []).append(accuracy)
     squares = sum(len(same) * np.var(same) for same in networks.values())
-    floor = np.sqrt(squares / (CONNECTED.sum() - len(networks)))
+    floor = np.sqrt(squares / (len(connected) - len(networks)))
     print(f"noise floor: {100 * floor:.2f} pp; (1): {words_of(NARROW)}")
 
 
-def cross_validated(measured, edges_at_once):
+def cross_validated(connected, edges_at_once):
     """Accuracies (15284,) of the connected cells by models that were not fitted to them.
 
     Cells with the same live edges are left out together, because they are the same network."""
     X = surrogate.features(CELLS[CONNECTED], edges_at_once)
-    y = np.log(1 - measured[CONNECTED])
+    y = np.log(1 - connected)
     XtX = (X.T @ X).astype(float)
     Xty = X.T @ y
     alive = np.where(surrogate.live_edges(CELLS), CELLS, 0)[CONNECTED]
@@ -85,7 +87,8 @@ def top(accuracy):
     best = ["{accuracy:.2%} at {latency_ms:.2f} ms".format_map(optima[name]) for name in PAIR]
     points = run_searches(problem, SEEDS, hyperparameters=NARROW).points()
     counts = [np.median(count_under(*points[name], T_MS, 0.6, 0.7)) for name in PAIR]
-    return [f"{accuracy.max():.2%}", *best, ", ".join(f"{count:,.0f}" for count in counts)]
+    texts = [f"{count:,.0f}" for count in counts]
+    return [f"{accuracy.max():.2%}", *best, ", ".join(texts)]
 
 
 def errors(folder):

@@ -76,9 +76,9 @@ def cells(values):
     return " | ".join(map(str, values))
 
 
-def csv_rows(name, *columns):
-    """The lines of a CSV file as they are, ordered by some columns."""
-    for line in sorted(read(name), key=lambda line: [line[column] for column in columns]):
+def csv_rows(name, order=""):
+    """The lines of a CSV file as they are, or in the order of a column."""
+    for line in sorted(read(name), key=lambda line: line.get(order, "")):
         yield cells(line.values())
 
 

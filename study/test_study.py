@@ -71,8 +71,8 @@ def test_optima():
         assert np.array_equal(found, expected)
         meets, lost = np.transpose(case)[-1]  # MnasNet hard: its R is ACC under T
         assert meets == (lost == 0)
-    line = beyond.optima_line(*np.array([(1, 1, 0, 1), (0.0, 2.0, -5.0, 4.0)]))
-    assert list(line.values()) == pytest.approx([4, 75, 25, 2.0, 3.6])
+    line = beyond.optima_line(np.array([1, 1, 0, 1]), np.array([0.0, 2.0, -5.0, 4.0]))
+    assert [*line.values()] == pytest.approx([4, 75, 25, 2.0, 3.6])
 
 
 def test_a_table_of_logits():
@@ -102,7 +102,8 @@ def test_a_table_of_logits():
 
     resemblance = np.equal(CELLS, [3, 1, 4, 1, 2, 0]).mean(axis=1)  # (15625,)
     fast = HYPERPARAMETERS | dict(learning_rate=0.1)
-    rows = logits.LogitsReinforce(range(2), **fast).search(np.tile(resemblance, (2, 1)), 400)
+    search = logits.LogitsReinforce(range(2), **fast)
+    rows = search.search(np.tile(resemblance, (2, 1)), 400)
     assert resemblance[rows[:, :50]].mean() < 0.5
     assert resemblance[rows[:, -50:]].mean() > 0.9
 
@@ -194,7 +195,7 @@ def test_settings_of_the_grid(monkeypatch):
     few = functools.partial(run_searches, samples=500)
     monkeypatch.setattr(sensitivity, "run_searches", few)
     [line] = sensitivity.grid_lines(None, "surrogate", HYPERPARAMETERS)
-    last = [list(nas_search.policies(PROBLEM, seed, [500]))[-1] for seed in range(3)]
+    last = [next(nas_search.policies(PROBLEM, seed, [500])) for seed in range(3)]
     for name in PAIR:
         spreads = [np.prod(p[name] ** -p[name]) for p in last]
         assert line[f"{name}.spread"] == pytest.approx(np.median(spreads), rel=1e-4)
