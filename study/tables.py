@@ -3,6 +3,7 @@
 Import this first: it finds the other folders. `lines` are the dicts of a CSV file in study/."""
 
 import csv
+import functools
 import json
 import re
 import sys
@@ -61,6 +62,7 @@ def read(name):
     return [{key: value_of(text) for key, text in line.items()} for line in lines]
 
 
+@functools.cache
 def value_of(text):
     number = re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", text)
     return json.loads(text) if number else text
