@@ -102,9 +102,8 @@ def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
 
 
 def ends(runs, table, form, pair, kind="search"):
-    """Where the searches end, (seeds, 3): accuracy in %, ms, share under T in %.
-
-    Of kind "optimum", the same of the reward's best cell, (1, 3)."""
+    """Where the searches end, (seeds, 3): accuracy in %, ms, share under T in %; of kind "optimum"
+    the same of the reward's best cell, (1, 3)."""
     lines = select(runs, table=table, form=form, pair=pair, kind=kind)
     return np.array([[line[name] for name in END] for line in lines])
 
@@ -230,7 +229,6 @@ WEIGHTS = (0.001, 0.003, 0.005, 0.01)
 FEW_SEEDS = range(10)  # of the first steps
 STEPS = (0, 250, 500, 1_000, 2_000, 5_000)  # samples
 DEVICES = ("1080ti_256", "titan_rtx_256", "pixel3")
-QUANTITIES = ("accuracy", "latency_ms", "under", "cells")
 
 
 def fixed(folder):
@@ -302,11 +300,11 @@ def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
 def fixed_table():
     """Ends after few and many samples, the fixed point, and the difference of the last two."""
     lines = read("fixed_points.csv")
-    for table, w, name in itertools.product(TABLES, WEIGHTS, PAIR):
-        few, many = select(lines, table=table, entropy_weight=w, reward=name)
-        row = f"{table} | {w} | {name}"
+    for table, w, reward in itertools.product(TABLES, WEIGHTS, PAIR):
+        few, many = select(lines, table=table, entropy_weight=w, reward=reward)
+        row = f"{table} | {w} | {reward}"
         for line, where in ((few, "end"), (many, "end"), (many, "fixed")):
-            point = [line[f"{where}.{quantity}"] for quantity in QUANTITIES]
+            point = [value for name, value in line.items() if name.startswith(where)]
             row += " | {:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*point)
         pp = many["end.accuracy"] - many["fixed.accuracy"]
         ms = many["end.latency_ms"] - many["fixed.latency_ms"]

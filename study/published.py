@@ -73,9 +73,8 @@ def runs_of(trained, seeds=SEEDS, rates=RATES):
 
 
 def line_of(search, rate, rows, trained):
-    """What searches of one kind end with: means and standard deviations over their seeds.
-
-    Samples after the budget is spent do not count; they did not change the earlier ones."""
+    """What searches of one kind end with: means and standard deviations over their seeds. Samples
+    after the budget is spent do not count; they did not change the earlier ones."""
     paid = trained.cost_s[rows].cumsum(axis=1) <= BUDGET_S  # (seeds, draws)
     pick = np.where(paid, trained.valid[rows], -np.inf).argmax(axis=1)  # (seeds,)
     best = rows[np.arange(len(rows)), pick]  # (seeds,)

@@ -44,9 +44,7 @@ def hyperparameters(folder):
 
 def grid_lines(folder, table, chosen):
     """How the searches with one configuration end, each claim, and the run as a whole: one line.
-
-    Over how many networks the last policy spreads is exp of its entropy: the median of all seeds.
-    """
+    The spread is over how many networks: exp of the last policy's entropy, median over seeds."""
     problem = Problem(table_of(table, folder), PAIR, T_MS)
     runs = run_searches(problem, GRID_SEEDS, hyperparameters=chosen)
     line = dict(table=table) | chosen
