@@ -14,7 +14,7 @@ from tables import read, select, table_of  # isort: skip
 import numpy as np
 
 from claims import CLAIMS, VALUES, evaluate_claims, key, whole_run_of
-from nas_reward import PAIR, T_MS, WINDOW
+from nas_reward import PAIR, SAMPLES, T_MS, WINDOW
 from nas_search import Problem, run_searches
 from run_experiment import SEEDS
 
@@ -42,11 +42,11 @@ def hyperparameters(folder):
     collect("hyperparameters.csv", todo, grid_lines, folder)
 
 
-def grid_lines(folder, table, chosen):
+def grid_lines(folder, table, chosen, seeds=GRID_SEEDS, samples=SAMPLES):
     """How the searches with one configuration end, each claim, and the run as a whole: one line.
     The spread is over how many networks: exp of the last policy's entropy, median over seeds."""
     problem = Problem(table_of(table, folder), PAIR, T_MS)
-    runs = run_searches(problem, GRID_SEEDS, hyperparameters=chosen)
+    runs = run_searches(problem, seeds, samples, hyperparameters=chosen)
     line = dict(table=table) | chosen
     for name in PAIR:
         last = runs.rows[name][:, -WINDOW:]  # (seeds, 250)

@@ -1,4 +1,4 @@
-"""The surrogate compared with measured accuracies: prints the tables of data/README.md.
+"""The surrogate compared with measured accuracies: prints the rows of data/README.md.
 
     python study/surrogate_table.py models --from DIR     three models of the accuracy; 3 minutes
     python study/surrogate_table.py errors --from DIR     where the one that ships is wrong

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 STUDY = Path(__file__).resolve().parent
-sys.path[:0] = [str(STUDY.parent / folder) for folder in ("", "data", "docs")]
+sys.path[:0] = [str(STUDY.parent / folder) for folder in ("", "data")]
 
 import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
 import build_benchmark

@@ -1,6 +1,5 @@
 """Tests of study/: its searches recomputed, published numbers, a tabular policy, and the pages."""
 
-import functools
 import itertools
 import sys
 from pathlib import Path
@@ -188,13 +187,10 @@ def test_help_table_4():
             assert printed[cell_to_row(list(map(int, cell)))]
 
 
-def test_settings_of_the_grid(monkeypatch):
+def test_settings_of_the_grid():
     """Catches a spread of another window or reward, columns in another order than the file's, and
     defaults that the rule of hyperparameters.md does not lead to."""
-    monkeypatch.setattr(sensitivity, "GRID_SEEDS", range(3))
-    few = functools.partial(run_searches, samples=500)
-    monkeypatch.setattr(sensitivity, "run_searches", few)
-    [line] = sensitivity.grid_lines(None, "surrogate", HYPERPARAMETERS)
+    [line] = sensitivity.grid_lines(None, "surrogate", HYPERPARAMETERS, range(3), 500)
     last = [next(nas_search.policies(PROBLEM, seed, [500])) for seed in range(3)]
     for name in PAIR:
         spreads = [np.prod(p[name] ** -p[name]) for p in last]
