@@ -1,6 +1,7 @@
 """The numbers and tables on the pages: functions that docs/check.py calls by their names.
 
-A function that returns text makes a block; one that returns a number makes a number in a sentence.
+A function that returns text makes a block, and so does one that yields the rows of a table; one
+that returns a number makes a number in a sentence.
 Whatever stands here comes from the program, from its files in data/, or from the tables of study/.
 """
 
@@ -9,12 +10,14 @@ import math  # noqa: F401 (for expressions on the pages)
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
+
+from tables import csv_rows, markdown  # noqa: F401  # first  # isort: skip
+import beyond  # noqa: F401
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the program's files
-
+import published  # noqa: F401
+import sensitivity  # noqa: F401
 from exercises import EXERCISES, proposed_entries, surrogate
-from pages import markdown, read_csv
 
 import claims
 import controller_plain as plain
@@ -24,9 +27,8 @@ from claims import LEVEL, MIN_RUNS  # noqa: F401
 from controller_plain import K
 from nas_benchmark import OPERATIONS, SHORT, cell_to_row
 from nas_reward import ALPHA, PAIR, SAMPLES, T_MS, X, Y, equal_strength  # noqa: F401
+from nas_search import HYPERPARAMETERS, words_of  # noqa: F401
 from run_experiment import SEEDS
-
-STUDY = Path(__file__).resolve().parents[1] / "study"
 
 
 @functools.cache
@@ -48,7 +50,6 @@ def said(k):
     return [value for entry in nas_reward.comparisons() for value in entry["values"]][k]
 
 
-@functools.cache
 def random_count(low, high):
     """The median of the samples of random search in a band under T."""
     rows = np.stack([nas_search.random_search(seed, SAMPLES) for seed in range(SEEDS)])
@@ -73,20 +74,13 @@ def row():
 
 def eq_4():
     """How Table 1 gives L, and L gives 25.5: four different latencies."""
-    found = {}
-    for accuracy, latency_ms, printed in proposed_entries():
+    firsts = {entry[1]: entry for entry in reversed([*proposed_entries()])}
+    for latency_ms, (accuracy, _, printed) in sorted(firsts.items()):
         L = (printed - X * accuracy) / Y
         power = T_MS**L
-        ms = f"{latency_ms:.0f}"
         formula = f"({printed:.5f} - {X} * {accuracy:.2f}) / {Y} = {L:.4f}"
-        total = f"{power:.2f} + {ms} = {power + latency_ms:.2f}"
-        found.setdefault(latency_ms, [ms, formula, f"{power:.2f}", total])
-    header = ["LAT, ms", "L", f"{T_MS:g}^L", f"{T_MS:g}^L + LAT"]
-    return markdown(header, [found[latency_ms] for latency_ms in sorted(found)])
-
-
-def table_1():
-    return fenced(nas_reward.table_1_report())
+        total = f"{power:.2f} + {latency_ms:.0f} = {power + latency_ms:.2f}"
+        yield f"{latency_ms:.0f} | {formula} | {power:.2f} | {total}"
 
 
 def by_hand():
@@ -119,58 +113,13 @@ def three_updates():
 
 def optima():
     """The most accurate cell of the surrogate under T, and each reward's best cell."""
-    rows = []
-    found = problem().optima()
     names = ["the most accurate under T"] + [f"highest reward, {name}" for name in PAIR]
-    for name, cell in zip(names, found.values(), strict=True):
-        meets = "yes" if cell["meets_target"] else "no"
-        ms = f"{cell['latency_ms']:.2f} ms"
-        rows.append([name, f"{cell['accuracy']:.2%}", ms, meets])
-    return markdown([f"best cell, {surrogate().name}", "ACC", "LAT", "under T"], rows)
+    for name, cell in zip(names, problem().optima().values(), strict=True):
+        row = "{accuracy:.2%} | {latency_ms:.2f} ms".format_map(cell)
+        yield f"{name} | {row} | {'yes' if cell['meets_target'] else 'no'}"
 
 
 def exercises():
     """The list of exercises, with the minutes that they take."""
-    rows = [[number, e.title, e.minutes] for number, e in EXERCISES.items()]
-    return markdown(["exercise", "", "minutes"], rows)
-
-
-TABLES = ("surrogate", "modelled")  # accuracies fitted, and measured
-
-
-def results_table(kind):
-    """The paper and our runs, on both of TABLES and over the grid: signs, or values."""
-    configurations = read_csv(STUDY / "hyperparameters.csv")
-    verdicts = read_csv(STUDY / "verdicts.csv")
-    lines = {(line["table"], line["claim"]): line for line in verdicts}
-    rows = []
-    for (table, claim), line in lines.items():
-        if table == TABLES[0] and line["kind"] == kind and line["verdict"] != "no claim":
-            paper = [f"{int(line['paper']):,}"] if kind == "value" else []
-            ours = [in_cell(lines[name, claim]) for name in TABLES]
-            rows.append([line["text"], *paper, *ours, shares(configurations, claim)])
-    paper = ["paper"] if kind == "value" else []
-    where = [f"{name}: median [min, max]" for name in ("surrogate", "measured")]
-    word = "inside" if kind == "value" else "supported"
-    last = f"{word} in configurations with b, without"
-    return markdown([kind, *paper, *where, last], rows)
-
-
-def in_cell(line):
-    """Our runs and the verdict, from a line of verdicts.csv, as text."""
-    digits = 1 if line["claim"].startswith("fig7_accuracy") else 0
-    median, low, high = (f"{float(line[x]):,.{digits}f}" for x in ("median", "min", "max"))
-    return f"{line['censoring']} {median} [{low}, {high}]: {line['verdict']}".strip()
-
-
-def shares(configurations, claim):
-    """In how many configurations of the grid a claim is so: on each of TABLES, with b, without."""
-    texts = []
-    for table in TABLES:
-        here = [line for line in configurations if line["table"] == table]
-        for with_b in (True, False):
-            some = [line for line in here if bool(line["baseline_decay"]) == with_b]
-            verdicts = [line[f"{claim}.verdict"] for line in some]
-            good = verdicts.count("supported") + verdicts.count("inside")
-            texts.append(f"{good}/{len(verdicts)}")
-    return "{}, {}; measured {}, {}".format(*texts)
+    for number, exercise in EXERCISES.items():
+        yield f"{number} | {exercise.title} | {exercise.minutes}"

@@ -1,66 +1,47 @@
-"""Beyond the paper: the runs behind study/beyond.md, which shows and explains them.
+"""Beyond the paper: the runs, the tables and a picture of study/beyond.md.
 
-    python study/beyond.py strength --from DIR     penalty against functional form; 5 minutes
-    python study/beyond.py optima --from DIR       each reward's best cell; seconds
-    python study/beyond.py published --from DIR    published numbers, repeated; 2 minutes
+    python study/beyond.py COMMAND --from DIR    strength, fixed, optima or published
 
-DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
-command writes a CSV file, and from it the page's tables (`strength`, the picture as well).
+The page has the commands; they write CSV files, from which docs/check.py makes its tables.
 
     form      how a reward joins ACC and LAT: MnasNet's, by its exponent w = alpha = beta; or the
               proposed, by its weight y, where x = 1 - y
-    strength  the latency penalty at T: the accuracy that makes up for one ms more at LAT = T. A w
-              and a y of the same penalty are a pair
+    strength  the latency penalty at T. A w and a y of the same penalty are a pair
     end       what the last policy of a search expects: exact, not sampled
-
-Left out: which penalty is right. That is for the user to say; no search can."""
+    fixed     what nas_search.fixed_point_policy expects
+    cells     over how many cells a policy spreads: exp of its entropy"""
 
 import functools
+import itertools
 import math
 
-from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
+from tables import MODELLED, STUDY, TABLES, cells, collect, main  # first  # isort: skip
+from tables import read, select, table_of, write_csv  # isort: skip
 import build_benchmark
-import fixed_points
 import numpy as np
 import published
-from pages import write_csv
+import surrogate
 
 import figures
 from command_line import atomic_output, tracked
-from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, Y, equal_strength, mnasnet, proposed
-from nas_search import EXPECTED, HYPERPARAMETERS, Problem, run_searches, words_of
+from nas_benchmark import SHORT
+from nas_reward import ALPHA, PAIR, REWARDS, SAMPLES, T_MS, WINDOW, Y, equal_strength
+from nas_search import EXPECTED, HYPERPARAMETERS, Problem, policies, run_searches
 
 PROXYLESS = -0.10  # ProxylessNAS's exponent (Cai et al. 2019; their code)
 
-# --- Strength: the searches -------------------------------------------------------------------
+# --- Strength ---------------------------------------------------------------------------------
 
 TARGETS_MS = {"surrogate": T_MS, MODELLED: T_MS, "1080ti_256": 25.5}
 TARGETS_MS |= {"titan_rtx_256": 18.0, "pixel3": T_MS}  # 18 ms: HELP's Table 4
 SEEDS = range(20)
 # Each fixes the strength of one form; that of the other follows. ALPHA and Y are the paper's.
-SWEEP = (("y", 0.03), ("w", ALPHA), ("w", PROXYLESS), ("y", Y), ("y", 0.14), ("y", 0.20))
+SWEEP = [("y", 0.03), ("w", ALPHA), ("w", PROXYLESS)]
+SWEEP += [("y", Y), ("y", 0.14), ("y", 0.20)]
 MNASNET_SETTING = SWEEP.index(("w", ALPHA))
 PAPER_SETTING = SWEEP.index(("y", Y))
 PAPERS = (("mnasnet", MNASNET_SETTING), ("paper", PAPER_SETTING))  # its two rewards
 END = ("accuracy", "latency_ms", "under")  # the first three of nas_search.EXPECTED
-
-
-def y_of_equal_strength(w, accuracy, target_ms):
-    """The proposed reward's y with the latency penalty of MnasNet's exponent w: the inverse."""
-    y_by_x = -w * accuracy * math.log(target_ms) / 2
-    return y_by_x / (1 + y_by_x)
-
-
-def strengths(benchmark, target_ms):
-    """The pairs (w, y) of SWEEP on a benchmark, where ACC is that of the best cell under T."""
-    accuracy = float(benchmark.accuracy[benchmark.latency_ms <= target_ms].max())
-    pairs = []
-    for name, value in SWEEP:
-        if name == "w":
-            pairs.append((value, y_of_equal_strength(value, accuracy, target_ms)))
-        else:
-            pairs.append((equal_strength(value, accuracy, target_ms), value))
-    return pairs
 
 
 def proposed_by_x(accuracy, latency_ms, target_ms, y):
@@ -68,32 +49,39 @@ def proposed_by_x(accuracy, latency_ms, target_ms, y):
 
     An entropy bonus weighs more in a smaller reward; so without this, scale would pass for form."""
     x = 1 - y
-    return proposed(accuracy, latency_ms, target_ms, x, y) / x
+    return REWARDS["proposed"](accuracy, latency_ms, target_ms, x, y) / x
 
 
 def strength_problem(benchmark, target_ms):
-    """The Problem with two rewards per pair, called (form, number of the pair), and the paper's."""
+    """The Problem with two rewards per pair, called (form, number of the pair), and the paper's;
+    and the pairs (w, y) of SWEEP, where ACC is that of the best cell under T."""
+    accuracy = float(benchmark.accuracy[benchmark.latency_ms <= target_ms].max())
     rewards = {("paper", PAPER_SETTING): REWARDS["proposed"]}
-    for k, (w, y) in enumerate(strengths(benchmark, target_ms)):
-        rewards["mnasnet", k] = functools.partial(mnasnet, alpha=w, beta=w)
+    pairs = []
+    for k, (name, value) in enumerate(SWEEP):
+        if name == "y":
+            w, y = equal_strength(value, accuracy, target_ms), value
+        else:
+            w, y_by_x = value, -value * accuracy * math.log(target_ms) / 2
+            y = y_by_x / (1 + y_by_x)
+        pairs.append((w, y))
+        rewards["mnasnet", k] = functools.partial(REWARDS["mnasnet"], alpha=w, beta=w)
         rewards["proposed", k] = functools.partial(proposed_by_x, y=y)
-    return Problem(benchmark, rewards, target_ms)
+    return Problem(benchmark, rewards, target_ms), pairs
 
 
 def strength(folder):
     """Search with both forms at every strength on every table; writes strength.csv and .png."""
-    lines_of = functools.partial(strength_lines, folder)
-    collect(STUDY / "strength.csv", list(TARGETS_MS.items()), lines_of)
+    collect("strength.csv", TARGETS_MS.items(), strength_lines, folder)
     benchmarks = {table: table_of(table, folder) for table in PANELS}
     with atomic_output(STUDY) as unfinished:
-        draw_strength(unfinished / "strength.png", read(STUDY / "strength.csv"), benchmarks)
+        draw_strength(unfinished / "strength.png", read("strength.csv"), benchmarks)
 
 
 def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
     """Where each search on a table ended, and each reward's optimum: dicts for the CSV file."""
-    problem = strength_problem(table_of(table, folder), target_ms)
+    problem, pairs = strength_problem(table_of(table, folder), target_ms)
     runs = run_searches(problem, seeds, samples)
-    pairs = strengths(problem.benchmark, target_ms)
     optima = problem.optima()
     lines = []
     for form, k in problem.reward_tables:
@@ -101,7 +89,8 @@ def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
         reward = dict(table=table, pair=k, w=w, y=y, form=form)
         best = optima[form, k]
         ends = [("optimum", "", best["accuracy"], best["latency_ms"], best["meets_target"])]
-        last = [runs.expected[form, k][name][:, -1] for name in EXPECTED[:3]]  # (seeds,) each
+        expected = runs.expected[form, k]
+        last = [expected[name][:, -1] for name in EXPECTED[:3]]  # (seeds,) each
         ends += [("search", *end) for end in zip(seeds, *last, strict=True)]
         for kind, seed, accuracy, ms, under in ends:
             line = reward | dict(kind=kind, seed=seed)
@@ -113,21 +102,21 @@ def strength_lines(folder, table, target_ms, seeds=SEEDS, samples=SAMPLES):
 
 
 def ends(runs, table, form, pair, kind="search"):
-    """Where the searches end, (seeds, 3): accuracy in %, ms, share under T in %.
-
-    Of kind "optimum", the same of the reward's best cell, (1, 3)."""
+    """Where the searches end, (seeds, 3): accuracy in %, ms, share under T in %; of kind "optimum"
+    the same of the reward's best cell, (1, 3)."""
     lines = select(runs, table=table, form=form, pair=pair, kind=kind)
     return np.array([[line[name] for name in END] for line in lines])
 
 
 def by_strength(runs, table):
     """(y, w, number) of each pair on a table, the weakest first."""
-    return sorted({(e["y"], e["w"], e["pair"]) for e in select(runs, table=table)})
+    of_table = select(runs, table=table)
+    return sorted({(line["y"], line["w"], line["pair"]) for line in of_table})
 
 
-def end_text(end):
+def end_text(ends):
     """The median of ends (seeds, 3) as text."""
-    return "{:.2f}%, {:.2f} ms ({:.0f}%)".format(*np.median(end, axis=0))
+    return "{:.2f}%, {:.2f} ms ({:.0f}%)".format(*np.median(ends, axis=0))
 
 
 def spread(values):
@@ -136,25 +125,21 @@ def spread(values):
     return f"{middle:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def settings_table(runs):
+def settings_table():
     """Where the searches end with the paper's two settings, and each reward's own optimum."""
-    rows = []
+    runs = read("strength.csv")
     for table, target_ms in TARGETS_MS.items():
         row = f"{table} | {target_ms:g}"
         for paper in PAPERS:
             [optimum] = ends(runs, table, *paper, "optimum")
             row += " | {:.2f}%, {:.2f} ms".format(*optimum)
             row += f" | {end_text(ends(runs, table, *paper))}"
-        rows.append(row)
-    header = "table | T, ms"
-    for title in ("MnasNet, w = -0.07", "proposed, y = 0.1"):
-        header += f" | {title}: optimum | ends at (share under T)"
-    return as_table(header, rows)
+        yield row
 
 
-def apart_table(runs):
+def apart_table():
     """How far apart the paper's two settings end, and what of it is strength, scale and form."""
-    rows = []
+    runs = read("strength.csv")
     for table in TARGETS_MS:
         # At the strength of w = -0.07, then at that of y = 0.1; (seeds, 3) each.
         weak_mnasnet = ends(runs, table, "mnasnet", MNASNET_SETTING)
@@ -165,27 +150,20 @@ def apart_table(runs):
         differences = [paper - weak_mnasnet, mnasnet - weak_mnasnet, paper - proposed]
         differences += [proposed - mnasnet, weak_proposed - weak_mnasnet]
         for column, unit in ((1, "ms"), (0, "pp")):
-            texts = " | ".join(spread(values[:, column]) for values in differences)
-            rows.append(f"{table} | {unit} | {texts}")
-    header = "table | unit | proposed minus MnasNet | from the penalty | from the scale"
-    header += " | from the form | from the form, at the penalty of w = -0.07"
-    return as_table(header, rows)
+            texts = [spread(values[:, column]) for values in differences]
+            yield cells([table, unit, *texts])
 
 
-def strengths_table(runs):
+def strengths_table():
     """Both forms at every strength and at one scale: where they end, and how far apart."""
-    rows = []
+    runs = read("strength.csv")
     for table in TARGETS_MS:
         for y, w, pair in by_strength(runs, table):
             one, other = (ends(runs, table, form, pair) for form in PAIR)
             pp, ms, _ = map(spread, (other - one).T)
             row = f"{table} | {w:.3f} | {y:.3f} | {end_text(one)} | {end_text(other)}"
-            rows.append(f"{row} | {ms} | {pp}")
-    header = "table | w | y | MnasNet's form ends at | R / x ends at"
-    return as_table(f"{header} | difference, ms | difference, pp", rows)
+            yield f"{row} | {ms} | {pp}"
 
-
-# --- Strength: the picture --------------------------------------------------------------------
 
 PANELS = (MODELLED, "titan_rtx_256", "pixel3")
 STYLES = {  # names of a form's curve and of the paper's setting; size of a cross
@@ -203,7 +181,7 @@ def draw_strength(path, runs, benchmarks):
         for axes, table in zip(panels, PANELS, strict=True):
             target_ms = TARGETS_MS[table]
             figures.draw_cells(axes, benchmarks[table])
-            axes.axvline(target_ms, color="black", ls="--", lw=2)
+            axes.axvline(target_ms, **figures.DASHED)
             draw_ends(axes, runs, table)
             one, other = (ends(runs, table, form, PAPER_SETTING) for form in PAIR)
             ms = np.median(one - other, axis=0)[1]
@@ -217,10 +195,11 @@ def draw_strength(path, runs, benchmarks):
 
 def draw_ends(axes, runs, table):
     """Per form the curve of ends; the paper's settings as large dots, their optima as crosses."""
-    pairs = [pair for _, _, pair in by_strength(runs, table)]
+    *_, pairs = zip(*by_strength(runs, table), strict=True)
     searches = [[ends(runs, table, form, pair) for pair in pairs] for form in PAIR]
     curves = np.median(searches, axis=2)  # (2, pairs, 3)
-    axes.plot(curves[:, :, 1], curves[:, :, 0], ls=":", color="black", lw=2.5)
+    percent, ms, _ = np.moveaxis(curves, 2, 0)  # (2, pairs) each
+    axes.plot(ms, percent, ls=":", color="black", lw=2.5)
     axes.lines[-1].set_label("equal penalty")
     cross = dict(ms=18, mew=5, label="cell of highest reward for a large dot")
     axes.plot([], [], "x", color="black", **cross)
@@ -242,11 +221,124 @@ def draw_ends(axes, runs, table):
     axes.set(xlim=limits[1], ylim=limits[0])
 
 
+# --- Fixed points: where a search of unlimited length goes ------------------------------------
+
+LONG_SEEDS = range(40)
+LONG = (5_000, 20_000)  # samples
+WEIGHTS = (0.001, 0.003, 0.005, 0.01)
+FEW_SEEDS = range(10)  # of the first steps
+STEPS = (0, 250, 500, 1_000, 2_000, 5_000)  # samples
+DEVICES = ("1080ti_256", "titan_rtx_256", "pixel3")
+
+
+def fixed(folder):
+    """Search with every entropy weight on both tables; writes three CSV files and the picture."""
+    todo = list(itertools.product(TABLES, WEIGHTS))
+    collect("fixed_points.csv", todo, fixed_lines, folder)
+    write_csv("fixed_devices.csv", on_devices(folder))
+    write_csv("first_steps.csv", first_steps(table_of(MODELLED, folder)))
+    with atomic_output(STUDY) as unfinished:
+        lines = read("fixed_points.csv")
+        draw_fixed(unfinished / "fixed_points.png", lines, table_of("surrogate", folder))
+
+
+def fixed_lines(folder, table, w, seeds=LONG_SEEDS, samples=LONG):
+    """A line per reward and number of samples: the median end, and the fixed point."""
+    problem = Problem(table_of(table, folder), PAIR, T_MS)
+    chosen = HYPERPARAMETERS | dict(entropy_weight=w)
+    runs = run_searches(problem, seeds, max(samples), hyperparameters=chosen)
+    fixed = problem.fixed_points(w)
+    lines = []
+    for name, n in itertools.product(PAIR, samples):
+        last = n // WINDOW - 1  # the last window of n samples
+        expected = runs.expected[name].items()
+        end = {quantity: np.median(values[:, last]) for quantity, values in expected}
+        line = dict(table=table, entropy_weight=w, reward=name, samples=n)
+        for where, numbers in (("end", end), ("fixed", fixed[name])):
+            line[f"{where}.accuracy"] = round(100 * numbers["accuracy"], 2)
+            line[f"{where}.latency_ms"] = round(numbers["latency_ms"], 2)
+            line[f"{where}.under"] = round(100 * numbers["p_under_target"])
+            line[f"{where}.cells"] = round(float(np.exp(numbers["entropy"])))
+        lines.append(line)
+    return lines
+
+
+def on_devices(folder):
+    """The fixed points on measured devices, at the default entropy weight, and the best cells."""
+    lines = []
+    for table in DEVICES:
+        problem = Problem(table_of(table, folder), PAIR, TARGETS_MS[table])
+        fixed = problem.fixed_points(HYPERPARAMETERS["entropy_weight"])
+        for name, end in fixed.items():
+            line = dict(table=table, target_ms=problem.target_ms, reward=name)
+            points = dict(best=problem.optima()[name], fixed=end)
+            for where, point in points.items():
+                line[where] = f"{point['accuracy']:.2%}, {point['latency_ms']:.2f} ms"
+            line["under"] = f"{end['p_under_target']:.0%}"
+            line["cells"] = round(float(np.exp(end["entropy"])))
+            lines.append(line)
+    return lines
+
+
+def first_steps(benchmark, seeds=FEW_SEEDS, steps=STEPS):
+    """How many edges carry each operation under the exact policies, the mean over seeds."""
+    problem = Problem(benchmark, PAIR, T_MS)
+    percent = 100 * benchmark.accuracy
+    columns = np.column_stack([surrogate.COUNTS, percent, benchmark.latency_ms])  # (15625, 7)
+    names = [*SHORT, "accuracy", "latency_ms"]
+    of_seeds = [policies(problem, seed, steps) for seed in seeds]
+    lines = []
+    for samples, found in zip(steps, zip(*of_seeds, strict=True), strict=True):
+        for reward in PAIR:
+            p = np.mean([of_seed[reward] for of_seed in found], axis=0)  # (15625,)
+            line = dict(reward=reward, samples=samples)
+            line |= dict(zip(names, np.round(p @ columns, 2).tolist(), strict=True))
+            lines.append(line)
+    return lines
+
+
+def fixed_table():
+    """Ends after few and many samples, the fixed point, and the difference of the last two."""
+    lines = read("fixed_points.csv")
+    for table, w, reward in itertools.product(TABLES, WEIGHTS, PAIR):
+        few, many = select(lines, table=table, entropy_weight=w, reward=reward)
+        row = f"{table} | {w} | {reward}"
+        for line, where in ((few, "end"), (many, "end"), (many, "fixed")):
+            point = [value for name, value in line.items() if name.startswith(where)]
+            row += " | {:.2f}%, {:.2f} ms ({:.0f}%; {:,.0f})".format(*point)
+        pp = many["end.accuracy"] - many["fixed.accuracy"]
+        ms = many["end.latency_ms"] - many["fixed.latency_ms"]
+        yield f"{row} | {pp:+.2f} pp, {ms:+.2f} ms"
+
+
+def draw_fixed(path, lines, benchmark):
+    """Where searches end and where the fixed points are, over the entropy weight, per reward."""
+    title = "Where searches end (dots), and the fixed points (stars), as the entropy weight grows"
+    styles = {"fixed": ("*-", 26, "fixed points"), "end": ("o-", 12, "ends")}
+    with figures.picture(path, title, columns=2, margins=dict(bottom=0.22)) as [panels]:
+        for axes, n in zip(panels, LONG, strict=True):
+            figures.draw_cells(axes, benchmark)
+            figures.mark_target_upright(axes, T_MS)
+            for name, where in itertools.product(PAIR, styles):
+                mine = select(lines, table="surrogate", reward=name, samples=n)
+                ms = [line[f"{where}.latency_ms"] for line in mine]
+                percent = [line[f"{where}.accuracy"] for line in mine]
+                mark, size, what = styles[where]
+                style = dict(ms=size, mec="black", color=figures.palette(PAIR)[name])
+                label = f"{figures.title_of(name)}: {what}"
+                axes.plot(ms, percent, mark, label=label, **style)
+            axes.set(xlim=(14, 19.5), ylim=(67.8, 73.6), xlabel="latency (ms)")
+            axes.set_title(f"{n:,} samples; w = {WEIGHTS[0]:g} at the top to {WEIGHTS[-1]:g}")
+        panels[0].set_ylabel("accuracy (%)")
+        handles = panels[0].get_legend_handles_labels()
+        panels[0].figure.legend(*handles, loc="lower center", ncols=3)
+
+
 # --- Each reward's best cell ------------------------------------------------------------------
 
 REWARDS_COMPARED = {
     "MnasNet, w = -0.07": REWARDS["mnasnet"],
-    "MnasNet, w = -0.10": functools.partial(mnasnet, alpha=PROXYLESS, beta=PROXYLESS),
+    "MnasNet, w = -0.10": functools.partial(REWARDS["mnasnet"], alpha=PROXYLESS, beta=PROXYLESS),
     "proposed, y = 0.1": REWARDS["proposed"],
     "TuNAS, beta = -0.07": REWARDS["tunas"],
     "MnasNet hard, 0 and -1": REWARDS["mnasnet_hard"],
@@ -259,12 +351,13 @@ def optima(folder):
     latency = (folder or build_benchmark.CACHE) / "latency"
     devices = [name for name in build_benchmark.devices() if (latency / f"{name}.pt").exists()]
     names = ["surrogate", MODELLED, *devices]
-    cases = np.concatenate([optima_on(table_of(name, folder)) for name in tracked(names)])
+    benchmarks = [table_of(name, folder) for name in names]
+    cases = np.concatenate([optima_on(benchmark) for benchmark in tracked(benchmarks)])
     lines = []
     for k, reward in enumerate(REWARDS_COMPARED):
         line = dict(reward=reward) | optima_line(*cases[:, :, k].T)
         lines.append(line | dict(tables=" ".join(names)))
-    write_csv(STUDY / "reward_optima.csv", lines)
+    write_csv("reward_optima.csv", lines)
 
 
 def optima_on(benchmark):
@@ -293,37 +386,18 @@ def optima_line(meets, lost):
     )
 
 
-def optima_table(lines):
-    """Where each reward's best cell lies, and on what tables."""
-    rows = []
-    for line in lines:
-        row = f"{line['reward']} | {line['feasible_pct']}% | {line['optimal_pct']}%"
-        rows.append(f"{row} | {line['gap_median_pp']:.2f}, {line['gap_p90_pp']:.2f}")
-    header = "reward | cell of highest reward under T | ... and the most accurate under T"
-    header += " | accuracy lost if under T, pp: median, 90th percentile"
-    names = lines[0]["tables"].split()
-    made_on = f"{lines[0]['cases']} cases on {len(names)} tables: {', '.join(names)}."
-    return f"{as_table(header, rows)}\n\n{made_on}"
+def optima_table():
+    """Where each reward's best cell lies."""
+    row = "{reward} | {feasible_pct}% | {optimal_pct}% | {gap_median_pp:.2f}, {gap_p90_pp:.2f}"
+    yield from map(row.format_map, read("reward_optima.csv"))
 
 
-def tables(folder=STUDY):
-    """{marker: text} of all tables of study/beyond.md, from the CSV files in `folder`."""
-    runs = read(folder / "strength.csv")
-    seeds = len({line["seed"] for line in select(runs, kind="search")})
-    made_on = f"\n\n{seeds} seeds, {SAMPLES:,} samples each; {words_of(HYPERPARAMETERS)}."
-    prices = " | ".join(f"{equal_strength(Y, 0.72, ms):.3f}" for ms in (4, 10, 17, 25.5, 50, 100))
-    found = {
-        "settings": settings_table(runs) + made_on,
-        "apart": apart_table(runs),
-        "prices": as_table("T, ms | 4 | 10 | 17 | 25.5 | 50 | 100", [f"w | {prices}"]),
-        "strengths": strengths_table(runs) + made_on,
-        "optima": optima_table(read(folder / "reward_optima.csv")),
-    }
-    return found | published.tables(folder) | fixed_points.tables(folder)
+def optima_made_on():
+    """On how many cases and which tables."""
+    line = read("reward_optima.csv")[0]
+    names = line["tables"].split()
+    return f"{line['cases']} cases on {len(names)} tables: {', '.join(names)}."
 
-
-PAGES = {"beyond.md": tables}
 
 if __name__ == "__main__":
-    commands = {"strength": strength, "optima": optima, "published": published.search}
-    main(__doc__, commands, PAGES)
+    main(__doc__, strength=strength, fixed=fixed, optima=optima, published=published.search)

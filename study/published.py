@@ -1,36 +1,28 @@
 """Published numbers, repeated: NAS-Bench-201's random search and REINFORCE, by its protocol.
 
-The protocol (Dong and Yang, ICLR 2020): the reward is the CIFAR-10 validation accuracy after 12
-epochs of training, the cost is their time. Sample and learn until the next network would exceed the
-budget of 12,000 s. Of all that were sampled, take the one with the highest validation accuracy,
-and report its test accuracy after 200 epochs, on three data sets. Latency plays no part.
+`python study/beyond.py published` calls `search`; study/beyond.md describes the protocol.
 
     name      meaning                                                    unit    shape
     valid     validation accuracy after 12 epochs: the reward            0..1    (15625,)
     cost_s    what 12 epochs of training take                            s       (15625,)
     test      test accuracy after 200 epochs, by data set                0..1    (15625,) each
-    rows      the samples of a search, in order                                  (seeds, draws)
-
-The searches have the project's hyperparameters; only the learning rate is varied as well, because
-that of the published run is not known. study/beyond.md says what else differs."""
+    rows      the samples of a search, in order                                  (seeds, draws)"""
 
 import itertools
 import math
 from collections import namedtuple
 
-from tables import STUDY, as_table, read, select  # first  # isort: skip
+from tables import read, select, write_csv  # first  # isort: skip
 import build_benchmark
 import numpy as np
 from logits import LogitsReinforce
-from pages import write_csv
 
 from command_line import as_user_error, tracked
 from controller_numpy import Reinforce
 from nas_benchmark import N_CELLS
-from nas_search import HYPERPARAMETERS, random_search, words_of
+from nas_search import HYPERPARAMETERS, random_search
 
-DATASETS = dict(cifar10="CIFAR-10", cifar100="CIFAR-100")  # names of read_accuracy: of the page
-DATASETS["ImageNet16-120"] = "ImageNet16-120"
+DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 BUDGET_S = 12_000
 SEEDS = range(500)
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
@@ -40,14 +32,14 @@ TITLES = {"LSTM": "our LSTM", "table": "tabular policy"}
 # Mean and standard deviation of 500 runs, in percent, by data set, as hzf1174/RoBoT (commit
 # ead6c2f, images/Table2.jpg) reports them from the paper of NAS-Bench-201.
 PUBLISHED = {
-    "random": ((93.70, 0.36), (71.04, 1.07), (44.57, 1.25)),
-    "REINFORCE": ((93.85, 0.37), (71.71, 1.09), (45.24, 1.18)),
+    "random": (93.70, 0.36, 71.04, 1.07, 44.57, 1.25),
+    "REINFORCE": (93.85, 0.37, 71.71, 1.09, 45.24, 1.18),
 }
 REPOSITORY = "hzf1174/RoBoT/ead6c2f4e9f6db932ca3929d43cee19df8d30ce7/data"
 FILE = "nb2_cf10_hp12_info.p"
 SHA256 = "1217bae8967cc2539bb7a09a2ebe47b8ca19e1813d959bc0b2ad6472e6a67497"
 
-Trained = namedtuple("Trained", "valid, cost_s, test")  # what training each cell gave and took
+Trained = namedtuple("Trained", "valid, cost_s, test")
 
 
 def load(folder):
@@ -64,7 +56,7 @@ def load(folder):
 
 def search(folder):
     """NAS-Bench-201's protocol with random search and our controllers; writes published.csv."""
-    write_csv(STUDY / "published.csv", runs_of(load(folder)))
+    write_csv("published.csv", runs_of(load(folder)))
 
 
 def runs_of(trained, seeds=SEEDS, rates=RATES):
@@ -81,9 +73,8 @@ def runs_of(trained, seeds=SEEDS, rates=RATES):
 
 
 def line_of(search, rate, rows, trained):
-    """What searches of one kind end with: means and standard deviations over their seeds.
-
-    Samples after the budget is spent do not count; they did not change the earlier ones."""
+    """What searches of one kind end with: means and standard deviations over their seeds. Samples
+    after the budget is spent do not count; they did not change the earlier ones."""
     paid = trained.cost_s[rows].cumsum(axis=1) <= BUDGET_S  # (seeds, draws)
     pick = np.where(paid, trained.valid[rows], -np.inf).argmax(axis=1)  # (seeds,)
     best = rows[np.arange(len(rows)), pick]  # (seeds,)
@@ -97,19 +88,17 @@ def line_of(search, rate, rows, trained):
     return line
 
 
-def published_line(search):
-    """A published row in the form of `line_of`."""
-    line = dict(runs=500, networks="")
-    for name, (mean, deviation) in zip(DATASETS, PUBLISHED[search], strict=True):
-        line |= {name: mean, f"{name}_sd": deviation}
-    return line
-
-
-def compared(lines):
-    """{name: line} of our searches: each policy with the project's rate, and with its best one.
-
-    The best has the best mean validation accuracy, which is what a search can see."""
-    found = {}
+def compared():
+    """{name: line}: random search, the published run, and ours: each policy with the project's
+    rate, and with its best one, by the mean validation accuracy, which a search can see."""
+    lines = read("published.csv")
+    names = [f"{name}{end}" for name in DATASETS for end in ("", "_sd")]
+    theirs = {}
+    for search, numbers in PUBLISHED.items():
+        theirs[search] = dict(zip(names, numbers, strict=True), runs=500, networks="")
+    found = {"random search, published": theirs["random"]}
+    found["random search, ours"] = lines[0]
+    found["REINFORCE, published"] = theirs["REINFORCE"]
     for policy, title in TITLES.items():
         of_policy = select(lines, search=policy)
         [project] = select(of_policy, rate=HYPERPARAMETERS["learning_rate"])
@@ -119,36 +108,23 @@ def compared(lines):
     return found
 
 
-def gains(line, reference):
-    """Gain in points ± its standard error, per data set: two means of independent runs."""
-    texts = []
-    for name in DATASETS:
-        gain = round(line[name] - reference[name], 2) + 0.0  # not "-0.00"
-        errors = [e[f"{name}_sd"] / e["runs"] ** 0.5 for e in (line, reference)]
-        texts.append(f"{gain:+.2f} ± {math.hypot(*errors):.2f}")
-    return " | ".join(texts)
+def gains_table():
+    """The gain of each search over random search ± its standard error, in points."""
+    (_, theirs), (_, ours), *searches = compared().items()
+    for name, line in searches:
+        reference = theirs if name.endswith("published") else ours
+        row = name
+        for d in DATASETS:  # two means of independent runs
+            gain = round(line[d] - reference[d], 2) + 0.0  # not "-0.00"
+            errors = [e[f"{d}_sd"] / e["runs"] ** 0.5 for e in (line, reference)]
+            row += f" | {gain:+.2f} ± {math.hypot(*errors):.2f}"
+        yield row
 
 
-def tables(folder=STUDY):
-    """{marker: text} of the page's tables: test accuracies, and gains over random search."""
-    lines = read(folder / "published.csv")
-    theirs = published_line("random")
-    found = {"random search, published": theirs, "random search, ours": lines[0]}
-    found |= {"REINFORCE, published": published_line("REINFORCE")} | compared(lines)
-    accuracy_rows = []
-    gain_rows = []
-    for name, line in found.items():
-        texts = [f"{line[d]:.2f} ± {line[f'{d}_sd']:.2f}" for d in DATASETS]
-        accuracy_rows.append(" | ".join([name, str(line["networks"]), *texts]))
-        reference = theirs if name.endswith("published") else lines[0]
-        if line is not reference:
-            gain_rows.append(f"{name} | {gains(line, reference)}")
-    names = " | ".join(DATASETS.values())
-    results = as_table(f"search | networks | {names}", accuracy_rows)
-    rates = ", ".join(str(line["rate"]) for line in select(lines, search="LSTM"))
-    made_on = f"{lines[0]['runs']} seeds; {words_of(HYPERPARAMETERS)}"
-    made_on = f"{made_on}, unless another rate is given. Rates tried: {rates}."
-    return {
-        "results": f"{results}\n\n{made_on}",
-        "gains": as_table(f"gain over random search, pp | {names}", gain_rows),
-    }
+def results_table():
+    """The test accuracies of each search."""
+    for name, line in compared().items():
+        row = f"{name} | {line['networks']}"
+        for d in DATASETS:
+            row += f" | {line[d]:.2f} ± {line[f'{d}_sd']:.2f}"
+        yield row

@@ -3,26 +3,24 @@
     python study/sensitivity.py hyperparameters --from DIR   the grid, on two tables; 80 minutes
     python study/sensitivity.py verdicts --from DIR          each claim on each table; 10 minutes
 
-DIR holds the public tables, as data/README.md says; without --from they are downloaded. Each
-command writes a CSV file, and from it the tables of the page of the same name; after an
-interruption it goes on where it stood. Left out: any choice between the configurations by what the
-claims do; the rule of study/hyperparameters.md looks at none of them."""
+Each command writes a CSV file, and docs/check.py from it the tables of the page of the same name.
+Left out: any choice between the configurations by what the claims do; the rule of
+study/hyperparameters.md looks at none of them."""
 
-import functools
 import itertools
 
-from tables import MODELLED, STUDY, as_table, collect, main, read, select, table_of  # isort: skip
+from tables import MODELLED, TABLES, cells, collect, main  # first  # isort: skip
+from tables import read, select, table_of  # isort: skip
 import numpy as np
 
 from claims import CLAIMS, VALUES, evaluate_claims, key, whole_run_of
-from nas_reward import PAIR, T_MS, WINDOW
+from nas_reward import PAIR, SAMPLES, T_MS, WINDOW
 from nas_search import Problem, run_searches
 from run_experiment import SEEDS
 
 # --- Hyperparameters: the grid ----------------------------------------------------------------
 
 GRID_SEEDS = range(100, 140)
-GRID_TABLES = ("surrogate", MODELLED)
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 ENTROPIES = (0.0, 0.001, 0.003, 0.005, 0.01, 0.03)
 DECAYS = (None, 0.9, 0.95, 0.99)
@@ -40,17 +38,15 @@ def grid():
 
 def hyperparameters(folder):
     """Search with every configuration on two tables; writes hyperparameters.csv."""
-    todo = list(itertools.product(GRID_TABLES, grid()))
-    collect(STUDY / "hyperparameters.csv", todo, functools.partial(grid_lines, folder))
+    todo = list(itertools.product(TABLES, grid()))
+    collect("hyperparameters.csv", todo, grid_lines, folder)
 
 
-def grid_lines(folder, table, chosen):
+def grid_lines(folder, table, chosen, seeds=GRID_SEEDS, samples=SAMPLES):
     """How the searches with one configuration end, each claim, and the run as a whole: one line.
-
-    Over how many networks the last policy spreads is exp of its entropy: the median of all seeds.
-    """
+    The spread is over how many networks: exp of the last policy's entropy, median over seeds."""
     problem = Problem(table_of(table, folder), PAIR, T_MS)
-    runs = run_searches(problem, GRID_SEEDS, hyperparameters=chosen)
+    runs = run_searches(problem, seeds, samples, hyperparameters=chosen)
     line = dict(table=table) | chosen
     for name in PAIR:
         last = runs.rows[name][:, -WINDOW:]  # (seeds, 250)
@@ -74,45 +70,36 @@ def whole_of(results):
 SPREAD = 100  # networks, that a policy must still spread over after 5,000
 RULE = dict(table=MODELLED, hidden=64, learning_rate=0.001, baseline_decay=0.95)
 SIX = [f"{claim}.{reward}" for claim in VALUES for reward in PAIR]  # of the whole
-WILD = dict(table=MODELLED, learning_rate=0.003, entropy_weight=0.003)
+WITHOUT = dict(baseline_decay="")
+WILD = dict(table=MODELLED, learning_rate=0.003, entropy_weight=0.003) | WITHOUT
 
 
-def hyperparameter_tables(folder=STUDY):
-    """{marker: text} of the page's tables, from the CSV files in `folder`."""
-    lines = read(folder / "hyperparameters.csv")
-    measured = judged(select(read(folder / "verdicts.csv"), table=MODELLED))
-    with_b = [line for line in lines if line["baseline_decay"]]
-    without = select(lines, baseline_decay="")
-    columns = {}
-    for table in GRID_TABLES:
-        columns[f"{table}, with b"] = select(with_b, table=table)
-        columns[f"{table}, without"] = select(without, table=table)
-    return {
-        "rule": rule_table(select(lines, **RULE)),
-        "whole": whole_table(columns),
-        "without": without_table(without),
-        "wild": wild_table(*select(without, **WILD), measured),
-        "shares": shares_table(columns, measured),
-        "odds": odds_table(with_b, without, measured),
-    }
+def columns():
+    """{title: lines} of the grid: of each benchmark, those with a baseline b and those without."""
+    lines = read("hyperparameters.csv")
+    found = {}
+    for table in TABLES:
+        of_table = select(lines, table=table)
+        found[f"{table}, with b"] = [line for line in of_table if line["baseline_decay"]]
+        found[f"{table}, without"] = select(of_table, **WITHOUT)
+    return found
 
 
-def judged(lines):
-    """{claim: its last line} of the claims that have a verdict."""
+def judged(table):
+    """{claim: its last line on a benchmark} of the claims that have a verdict."""
+    lines = select(read("verdicts.csv"), table=table)
     return {line["claim"]: line for line in lines if line["verdict"] != "no claim"}
 
 
-def rule_table(candidates):
+def rule_table():
     """The configurations that the rule chooses from, and over how many networks each spreads."""
-    rows = []
-    for line in candidates:
+    yes = "**yes, and the smallest**"
+    for line in select(read("hyperparameters.csv"), **RULE):
         one, other = (line[f"{name}.spread"] for name in PAIR)
-        mark = "yes" if min(one, other) >= SPREAD else "no"
-        if mark == "yes" and "yes" not in "".join(rows):
-            mark = "**yes, and the smallest**"
-        rows.append(f"{line['entropy_weight']} | {one:,.0f} | {other:,.0f} | {mark}")
-    networks = " | ".join(f"networks, {name}" for name in PAIR)
-    return as_table(f"entropy weight | {networks} | at least {SPREAD}?", rows)
+        mark = "no"
+        if min(one, other) >= SPREAD:
+            mark, yes = yes, "yes"
+        yield f"{line['entropy_weight']} | {one:,.0f} | {other:,.0f} | {mark}"
 
 
 def values_inside(line):
@@ -120,70 +107,64 @@ def values_inside(line):
     return [line[f"{name}.verdict"] for name in SIX].count("inside")
 
 
-def whole_table(columns):
+def whole_table():
     """How far the paper's run lies from ours as a whole, by table, with and without baseline."""
-    rows = []
-    for title, column in columns.items():
+    for title, column in columns().items():
         p = [line["whole.p"] for line in column]
         low = sum(value <= 0.05 for value in p)
         far = [line["whole.distance"] / line["whole.typical"] for line in column]
         inside = [values_inside(line) for line in column]
         row = f"{title} | {len(column)} | {low} | {max(p):.2f} | {min(far):,.0f} to {max(far):,.0f}"
-        rows.append(f"{row} | {min(inside)} to {max(inside)}")
-    header = " | configurations | p at most 0.05 in | highest p"
-    return as_table(
-        f"{header} | times farther than ours from each other | of six values inside", rows
-    )
+        yield f"{row} | {min(inside)} to {max(inside)}"
 
 
-def without_table(without):
+def without_table():
     """Without a baseline: the six values and the run as a whole, for each rate and entropy."""
-    rows = []
-    for table, rate in itertools.product(GRID_TABLES, RATES):
+    lines = select(read("hyperparameters.csv"), **WITHOUT)
+    for table, rate in itertools.product(TABLES, RATES):
         row = f"{table} | {rate}"
-        for line in select(without, table=table, learning_rate=rate):
+        for line in select(lines, table=table, learning_rate=rate):
             row += f" | {values_inside(line)} of 6; p = {line['whole.p']:.2f}"
-        rows.append(row)
-    weights = " | ".join(f"entropy weight {entropy:g}" for entropy in ENTROPIES)
-    return as_table(f"table | learning rate | {weights}", rows)
+        yield row
 
 
-def wild_table(line, measured):
+def wild_table():
     """One configuration without a baseline: the range of our runs, and each of the six values."""
-    rows = []
+    [line] = select(read("hyperparameters.csv"), **WILD)
+    claims = judged(MODELLED)
     for name in SIX:
         low, median, high, p = (line[f"{name}.{x}"] for x in ("min", "median", "max", "p"))
-        row = f"{measured[name]['text']} | {measured[name]['paper']:,}"
+        row = f"{claims[name]['text']} | {claims[name]['paper']:,}"
         row += f" | {median:,.4g} [{low:,.0f}, {high:,.0f}] | {p:.2f}"
-        rows.append(f"{row} | {line[f'{name}.verdict']}")
-    return as_table("value | the paper | our runs: median [min, max] | p | verdict", rows)
+        yield f"{row} | {line[f'{name}.verdict']}"
 
 
-def shares_table(columns, measured):
+def shares(grid, claim, form):
+    """In how many configurations a claim is so, and of how many, for each column of the grid."""
+    for column in grid.values():
+        found = [line[f"{claim}.verdict"] for line in column]
+        yield form.format(found.count("supported") + found.count("inside"), len(found))
+
+
+def shares_table():
     """In how many configurations each claim is so, on each table, with and without a baseline."""
-    rows = []
-    for claim in measured:
-        row = measured[claim]["text"]
-        for column in columns.values():
-            found = [line[f"{claim}.verdict"] for line in column]
-            good = found.count("supported") + found.count("inside")
-            row += f" | {good} of {len(found)}"
-        rows.append(row)
-    return as_table(" | ".join(["claim", *columns]), rows)
+    grid = columns()
+    for claim, line in judged(MODELLED).items():
+        yield cells([line["text"], *shares(grid, claim, "{} of {}")])
 
 
-def odds_table(with_b, without, measured):
+def odds_table():
     """The odds of 50-60 to 60-70% under T: the paper's, of uniform sampling, and over the grid."""
-    rows = []
+    claims = judged(MODELLED)
+    grid = columns()
     for name in PAIR:
         few, more = f"fig6_50_60.{name}", f"fig6_60_70.{name}"
-        odds = [measured[few][x] / measured[more][x] for x in ("paper", "random")]
-        for lines in (with_b, without):
+        odds = [claims[few][x] / claims[more][x] for x in ("paper", "random")]
+        for word in ("with b", "without"):
+            lines = [e for title, column in grid.items() if word in title for e in column]
             medians = [(e[f"{few}.median"], e[f"{more}.median"]) for e in lines]
             odds.append(max(a / b for a, b in medians if b > 0))
-        rows.append("{} | {:.2f} | {:.2f} | {:.2f} | {:.2f}".format(name, *odds))
-    header = " | the paper | uniform sampling | highest with b, medians | highest without"
-    return as_table(header, rows)
+        yield "{} | {:.2f} | {:.2f} | {:.2f} | {:.2f}".format(name, *odds)
 
 
 # --- Verdicts ---------------------------------------------------------------------------------
@@ -204,13 +185,13 @@ TARGETS = {
     "eyeriss": (17, 5, 7, 9),
     "fpga": (17, 4, 5, 6),
 }
-DIRECTIONS = {f"{c.id}.sign": c.comparison.removeprefix("has ") for c in CLAIMS if c.comparison}
+DIRECTIONS = [f"{claim.id}.sign" for claim in CLAIMS if claim.comparison]
 
 
 def verdicts(folder):
     """Search on every table with every target; writes verdicts.csv."""
     todo = [(table, target) for table, targets in TARGETS.items() for target in targets]
-    collect(STUDY / "verdicts.csv", todo, functools.partial(verdict_lines, folder))
+    collect("verdicts.csv", todo, verdict_lines, folder)
 
 
 def verdict_lines(folder, table, target):
@@ -230,28 +211,45 @@ def verdict_lines(folder, table, target):
     return [line | dict(claim=key(e)) | {x: e[x] for x in KEPT} for e in results]
 
 
-def verdict_tables(folder=STUDY):
-    """{marker: text} of the page: the verdict of each direction, per table and target, with both
-    optima; then the claims with one verdict on all of them, as a list."""
-    lines = read(folder / "verdicts.csv")
-    rows = {}
-    for line in lines:
-        if line["claim"] in DIRECTIONS:
-            optima = " / ".join(str(line[f"optimum of {name}, ms"]) for name in PAIR)
-            problem = f"{line['table']} | {line['target_ms']} | {optima}"
-            rows[problem] = f"{rows.get(problem, problem)} | {line['verdict']}"
-    directions = " | ".join(DIRECTIONS.values())
-    header = f"benchmark | T, ms | best cells, ms: mnasnet / proposed | {directions}"
-    text = as_table(header, rows.values()) + "\n"
-    for claim, last in judged(lines).items():
+def directions_table():
+    """The verdict of each direction, per table and target, with both optima."""
+    lines = [line for line in read("verdicts.csv") if line["claim"] in DIRECTIONS]
+    for _, group in itertools.groupby(lines, lambda line: (line["table"], line["target_ms"])):
+        row = "{table} | {target_ms} | {optimum of mnasnet, ms} / {optimum of proposed, ms}"
+        found = list(group)
+        yield cells([row.format_map(found[0]), *(line["verdict"] for line in found)])
+
+
+def same_everywhere():
+    """The claims with one verdict on all lines of that table, as a list."""
+    lines = read("verdicts.csv")
+    items = []
+    for claim, last in judged(MODELLED).items():
         found = [line["verdict"] for line in select(lines, claim=claim)]
         found = [x for x in found if x != "not comparable"]  # at another T
         if len(set(found)) == 1:
-            text += f'\n- "{last["text"]}": {found[0]} on all {len(found)} lines'
-    return {"directions": text}
+            items.append(f'- "{last["text"]}": {found[0]} on all {len(found)} lines')
+    return "\n".join(items)
 
 
-PAGES = {"hyperparameters.md": hyperparameter_tables, "verdicts.md": verdict_tables}
+def results_table(kind):
+    """The paper and our runs, on both benchmarks and over the grid: of kind "sign" or "value"."""
+    grid = columns()
+    measured = judged(MODELLED)
+    for claim, line in judged("surrogate").items():
+        if line["kind"] == kind:
+            paper = [f"{line['paper']:,}"] if kind == "value" else []
+            so = "{}, {}; measured {}, {}".format(*shares(grid, claim, "{}/{}"))
+            yield cells([line["text"], *paper, in_cell(line), in_cell(measured[claim]), so])
+
+
+def in_cell(line):
+    """Our runs and the verdict, from a line of verdicts.csv."""
+    row = "{censoring} {median:,.0f} [{min:,.0f}, {max:,.0f}]: {verdict}"
+    if line["claim"].startswith("fig7_accuracy"):
+        row = row.replace(".0f", ".1f")
+    return row.format_map(line).strip()
+
 
 if __name__ == "__main__":
-    main(__doc__, {"hyperparameters": hyperparameters, "verdicts": verdicts}, PAGES)
+    main(__doc__, hyperparameters=hyperparameters, verdicts=verdicts)

@@ -1,21 +1,21 @@
-"""The surrogate compared with measured accuracies: the tables of data/README.md.
+"""The surrogate compared with measured accuracies: prints the rows of data/README.md.
 
-    python study/surrogate_table.py --from DIR    writes them there; 3 minutes on two cores
+    python study/surrogate_table.py models --from DIR     three models of the accuracy; 3 minutes
+    python study/surrogate_table.py errors --from DIR     where the one that ships is wrong
+    python study/surrogate_table.py latency --from DIR    two models of the official latency
 
-DIR holds the public tables, as data/README.md says; without --from they are downloaded. All
-searches have the same latency, the modelled one, so that whatever differs comes from the
+All searches have the same latency, the modelled one, so that whatever differs comes from the
 accuracies. Nothing here decides what ships: surrogate.py does."""
 
-from tables import STUDY, fill, main, table_of  # first  # isort: skip
+from tables import cells, main, markdown, table_of  # first  # isort: skip
 import build_benchmark
 import numpy as np
 import surrogate
-from pages import markdown
 
 import nas_benchmark
 from claims import count_under
 from command_line import tracked
-from nas_benchmark import CELLS, CONNECTED, N_CELLS, Benchmark
+from nas_benchmark import CELLS, CONNECTED, Benchmark
 from nas_reward import PAIR, T_MS
 from nas_search import HYPERPARAMETERS, Problem, run_searches, words_of
 
@@ -28,76 +28,44 @@ BANDS = {"below 50%": (0.0, 0.5), "50-60%": (0.5, 0.6), "60-70%": (0.6, 0.7)}
 BANDS["70% and more"] = (0.7, 1.01)
 OURS = nas_benchmark.load(nas_benchmark.SURROGATE)
 
-TEXT = """\
-**Three models of the accuracy**, fitted to the 15,284 connected cells; the last one ships. Cells
-that are the same network differ by {floor:.2f} percentage points (pp; standard deviation), the
-noise floor.
 
-{models}
-
-*(1) {narrow}; medians of {seeds} seeds, T = {T:g} ms, modelled latency.*
-
-**Where it is wrong**: the surrogate minus what was measured, in percentage points.
-
-{errors}
-
-**Two models of the official latency**, and what is known of it, in ms.
-
-{latency}"""
-
-
-def write(folder):
-    """Write all tables, each under a sentence, into data/README.md. Raises UserError."""
-    _, measured = build_benchmark.measured_accuracy(folder, "cifar100")
-    text = TEXT.format(
-        floor=100 * noise_floor(measured),
-        models=models_table(measured),
-        errors=errors_table(measured),
-        latency=latency_table(folder),
-        narrow=words_of(NARROW),
-        seeds=len(SEEDS),
-        T=T_MS,
-    )
-    fill(STUDY.parent / "data" / "README.md", {"surrogate": text})
-
-
-def noise_floor(measured):
-    """The standard deviation of connected cells around the mean of those of the same network."""
-    networks = {}
-    for cell, accuracy in zip(CELLS[CONNECTED].tolist(), measured[CONNECTED], strict=True):
-        networks.setdefault(surrogate.network_of(cell), []).append(accuracy)
-    squares = sum(len(same) * np.var(same) for same in networks.values())
-    return np.sqrt(squares / (CONNECTED.sum() - len(networks)))
-
-
-def models_table(measured):
-    """A column per model: how many numbers, how wrong, what it makes of the top."""
+def models(folder):
+    """A column per model: how many numbers, how wrong, what it makes of the top. Below them the
+    standard deviation of connected cells around the mean of those of the same network."""
+    measured = build_benchmark.measured_accuracy(folder, "cifar100")[1]
+    connected = measured[CONNECTED]
     folds = f"R2 and mean error, {FOLDS}-fold, cells with the same live edges together"
     names = ["numbers fitted", "R2", "mean error", folds, "most accurate cell"]
     names += [f"best cell for {reward}" for reward in PAIR]
-    names += ["networks of 60-70% under T, MnasNet's and proposed (1)"]
-    columns = {"": names}
+    columns = [[*names, "networks of 60-70% under T, MnasNet's and proposed (1)"]]
     for edges in tracked(EDGES_AT_ONCE):
         accuracy = surrogate.model_accuracy(measured, edges)
         numbers = surrogate.features(CELLS[:1], edges).shape[1]
-        fitted = (accuracy - measured)[CONNECTED]
-        left_out = cross_validated(measured, edges) - measured[CONNECTED]
-        r2 = 1 - fitted.var() / measured[CONNECTED].var()
-        r2_left_out = 1 - np.mean(left_out**2) / measured[CONNECTED].var()
-        pp, pp_left_out = (100 * np.abs(errors).mean() for errors in (fitted, left_out))
+        fitted = accuracy[CONNECTED] - connected
+        left_out = cross_validated(connected, edges) - connected
+        r2 = 1 - fitted.var() / connected.var()
+        r2_left_out = 1 - np.mean(left_out**2) / connected.var()
+        pp = 100 * np.abs(fitted).mean()
+        pp_left_out = 100 * np.abs(left_out).mean()
         column = [f"{numbers:,}", f"{r2:.4f}", f"{pp:.2f} pp"]
-        column += [f"{r2_left_out:.4f}, {pp_left_out:.2f} pp", *top(accuracy)]
-        columns[f"up to {edges} edges"] = column
-    columns["measured"] = [*["-"] * 4, *top(measured)]
-    return markdown(columns, zip(*columns.values(), strict=True))
+        column.append(f"{r2_left_out:.4f}, {pp_left_out:.2f} pp")
+        columns.append([*column, *top(accuracy)])
+    columns.append([*["-"] * 4, *top(measured)])
+    print(markdown(map(cells, zip(*columns, strict=True))))
+    networks = {}
+    for cell, accuracy in zip(CELLS[CONNECTED].tolist(), connected, strict=True):
+        networks.setdefault(surrogate.network_of(cell), []).append(accuracy)
+    squares = sum(len(same) * np.var(same) for same in networks.values())
+    floor = np.sqrt(squares / (len(connected) - len(networks)))
+    print(f"noise floor: {100 * floor:.2f} pp; (1): {words_of(NARROW)}")
 
 
-def cross_validated(measured, edges_at_once):
+def cross_validated(connected, edges_at_once):
     """Accuracies (15284,) of the connected cells by models that were not fitted to them.
 
     Cells with the same live edges are left out together, because they are the same network."""
     X = surrogate.features(CELLS[CONNECTED], edges_at_once)
-    y = np.log(1 - measured[CONNECTED])
+    y = np.log(1 - connected)
     XtX = (X.T @ X).astype(float)
     Xty = X.T @ y
     alive = np.where(surrogate.live_edges(CELLS), CELLS, 0)[CONNECTED]
@@ -116,41 +84,39 @@ def top(accuracy):
     """What the rewards make of accuracies (15625,): best cells, and what searches sample."""
     problem = Problem(Benchmark(accuracy, OURS.latency_ms, OURS.provenance), PAIR, T_MS)
     optima = problem.optima()
-    best = [f"{optima[x]['accuracy']:.2%} at {optima[x]['latency_ms']:.2f} ms" for x in PAIR]
+    best = ["{accuracy:.2%} at {latency_ms:.2f} ms".format_map(optima[name]) for name in PAIR]
     points = run_searches(problem, SEEDS, hyperparameters=NARROW).points()
     counts = [np.median(count_under(*points[name], T_MS, 0.6, 0.7)) for name in PAIR]
-    return [f"{accuracy.max():.2%}", *best, ", ".join(f"{count:,.0f}" for count in counts)]
+    texts = [f"{count:,.0f}" for count in counts]
+    return [f"{accuracy.max():.2%}", *best, ", ".join(texts)]
 
 
-def errors_table(measured):
+def errors(folder):
     """Mean and mean absolute error of what ships by measured accuracy, and in the top 1 %."""
-    chosen = {
-        name: CONNECTED & (measured >= low) & (measured < high)
-        for name, (low, high) in BANDS.items()
-    }
-    chosen["the best 1%"] = np.isin(np.arange(N_CELLS), np.argsort(measured)[-TOP:])
+    measured = build_benchmark.measured_accuracy(folder, "cifar100")[1]
+    bands = BANDS | {"the best 1%": (np.sort(measured)[-TOP], 1.01)}
     rows = []
-    for name, cells in chosen.items():
-        points = 100 * (OURS.accuracy - measured)[cells]
+    for name, (low, high) in bands.items():
+        some = CONNECTED & (measured >= low) & (measured < high)
+        points = 100 * (OURS.accuracy - measured)[some]
         size = np.abs(points)
-        errors = [f"{points.mean():+.2f}", f"{size.mean():.2f}", f"{size.max():.2f}"]
-        rows.append([name, f"{cells.sum():,}", *errors])
-    return markdown(["measured accuracy", "cells", "mean", "mean size", "largest"], rows)
+        row = f"{name} | {some.sum():,} | {points.mean():+.2f}"
+        rows.append(f"{row} | {size.mean():.2f} | {size.max():.2f}")
+    print(markdown(rows))
 
 
-def latency_table(folder):
+def latency(folder):
     """Each published fact, and what both models say."""
     facts = {f"{100 * level:g}% quantile": ms for level, ms in surrogate.QUANTILES_MS.items()}
-    cells = ("cell 0", "cell 11", "cell 284", "cell 9930")
-    facts |= dict(zip(cells, surrogate.KNOWN_MS.values(), strict=True))
+    known = ("cell 0", "cell 11", "cell 284", "cell 9930")
+    facts |= dict(zip(known, surrogate.KNOWN_MS.values(), strict=True))
     columns = [facts, [f"{ms:.3f}" for ms in facts.values()]]
     for name in build_benchmark.MODELS:
         latency_ms = table_of(name, folder).latency_ms
-        errors = np.concatenate(surrogate.latency_errors(latency_ms))
-        columns.append([f"{error:+.2f}" for error in errors])
-    models = [f"{name}, off by" for name in build_benchmark.MODELS]
-    return markdown(["official", "ms", *models], zip(*columns, strict=True))
+        off = np.concatenate(surrogate.latency_errors(latency_ms))
+        columns.append([f"{error:+.2f}" for error in off])
+    print(markdown(map(cells, zip(*columns, strict=True))))
 
 
 if __name__ == "__main__":
-    main(__doc__, {"": write}, {})
+    main(__doc__, models=models, errors=errors, latency=latency)

@@ -1,25 +1,26 @@
-"""What the programs of study/ share: benchmarks, CSV files, pages with tables, a command line.
+"""What the programs of study/ share: benchmarks, CSV files, Markdown tables, a command line.
 
-Import this first: it finds the other folders. A table of a page stands between <!-- marker --> and
-<!-- end of marker -->. The rest is written by hand: each number with a decimal point and each whole
-percentage in it must stand in a table. `tables` are {marker: text}, `lines` dicts of a CSV file."""
+Import this first: it finds the other folders. `lines` are the dicts of a CSV file in study/."""
 
+import csv
+import functools
 import json
 import re
 import sys
 from pathlib import Path
 
 STUDY = Path(__file__).resolve().parent
-sys.path[:0] = [str(STUDY.parent / folder) for folder in ("", "data", "docs")]
+sys.path[:0] = [str(STUDY.parent / folder) for folder in ("", "data")]
 
 import run_experiment  # noqa: F401  # first: it sets the number of BLAS threads  # isort: skip
 import build_benchmark
-from pages import read_csv, write_csv
 
 import nas_benchmark
-from command_line import Parser, UserError, atomic_output, run, tracked, write_text
+from command_line import Parser, atomic_output, run, tracked, write_text
 
+HELP = "the public tables, as data/README.md says; without it they are downloaded"
 MODELLED = "modelled"  # measured accuracies, the surrogate's latency
+TABLES = ("surrogate", MODELLED)  # accuracies fitted, and measured
 
 
 def table_of(name, folder):
@@ -29,28 +30,42 @@ def table_of(name, folder):
     return build_benchmark.build_tables(folder, name, "cifar100")
 
 
-def collect(path, todo, lines_of):
-    """Write a CSV file of the lines that lines_of(*item) returns, for each item of the list `todo`.
+def collect(name, todo, lines_of, folder):
+    """Write a CSV file of the lines that lines_of(folder, *item) returns, for each item of `todo`.
 
     After an interruption it goes on where it stood."""
-    unfinished = build_benchmark.CACHE / f"{path.stem}.json"
+    unfinished = build_benchmark.CACHE / f"{name}.json"
     found = json.loads(unfinished.read_text()) if unfinished.exists() else {}
     for item in tracked([item for item in todo if str(item) not in found]):
-        found[str(item)] = lines_of(*item)
-        with atomic_output(unfinished.parent) as folder:
-            write_text(folder / unfinished.name, json.dumps(found))
-    write_csv(path, [line for item in todo for line in found[str(item)]])
+        found[str(item)] = lines_of(folder, *item)
+        with atomic_output(unfinished.parent) as cache:
+            write_text(cache / unfinished.name, json.dumps(found))
+    write_csv(name, [line for item in todo for line in found[str(item)]])
     unfinished.unlink()
 
 
-def read(path):
+def write_csv(name, lines):
+    """Write lines with the same names."""
+    with (
+        atomic_output(STUDY) as unfinished,
+        open(unfinished / name, "w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, lines[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def read(name):
     """The lines of a CSV file, with its numbers as numbers."""
+    with open(STUDY / name, newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    return [{key: value_of(text) for key, text in line.items()} for line in lines]
 
-    def value_of(text):
-        number = re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", text)
-        return json.loads(text) if number else text
 
-    return [{name: value_of(text) for name, text in line.items()} for line in read_csv(path)]
+@functools.cache
+def value_of(text):
+    number = re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", text)
+    return json.loads(text) if number else text
 
 
 def select(lines, **values):
@@ -58,65 +73,32 @@ def select(lines, **values):
     return [line for line in lines if values.items() <= line.items()]
 
 
-def as_table(header, rows):
-    """A Markdown table, from texts with " | " between the cells."""
-    dashes = " | ".join(["---"] * len(header.split(" | ")))
-    return "\n".join(f"| {row} |" for row in [header, dashes, *rows])
+def cells(values):
+    """A row of a table: values as text, with " | " between them."""
+    return " | ".join(map(str, values))
 
 
-def filled(text, tables):
-    """The text of a page with these tables between its markers. Raises UserError."""
-    for marker, content in tables.items():
-        start = f"<!-- {marker} -->\n"
-        end = f"<!-- end of {marker} -->"
-        before, _, rest = text.partition(start)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise UserError(f"the page lacks a marker: {start.strip()} {end}")
-        text = f"{before}{start}{content}\n{end}{after}"
-    return text
+def csv_rows(name, order=""):
+    """The lines of a CSV file as they are, or in the order of a column."""
+    for line in sorted(read(name), key=lambda line: line.get(order, "")):
+        yield cells(line.values())
 
 
-def fill(page, tables):
-    """Put the tables into a page."""
-    write_text(page, filled(page.read_text(encoding="utf-8"), tables))
+def markdown(rows):
+    """The rows of a Markdown table; its header stands on the page."""
+    return "\n".join(f"| {row} |" for row in rows)
 
 
-def problems(page, tables, known):
-    """A text for each table of a page that is another one, else for each number that none has.
+def main(about, **commands):
+    """Call the command that the user names with the folder of --from; None downloads the tables.
 
-    `known` is a text with the numbers that are no results: of settings and rules."""
-    text = page.read_text(encoding="utf-8")
-    old = [name for name in tables if filled(text, {name: tables[name]}) != text]
-    if old:
-        return [f"{page}: the table '{name}' is not what its CSV says" for name in old]
-    prose = filled(text, dict.fromkeys(tables, ""))
-    prose = re.sub(r"`[^`]*`", "", prose)  # formulas
-    shown = numbers(" ".join([*tables.values(), known]))
-    unknown = [number for number in numbers(prose) if number not in shown]
-    return [f"{page}: {number} is in the prose, but in no table" for number in unknown]
-
-
-def numbers(text):
-    """The results in a text: numbers with a decimal point, and whole percents."""
-    return re.findall(r"\d[\d,]*\.\d+|\d+(?= ?%)", text)
-
-
-def main(about, commands, pages):
-    """Call the command that the user names with the folder of --from; then fill the pages.
-
-    about: a program's docstring; commands: {name: function of the folder, None without one}, where
-    "" is the only one of a program; pages: {name: function that returns its tables}"""
+    about: a program's docstring; commands: functions of the folder"""
 
     def command(argv):
         parser = Parser(description=about.partition("\n")[0])
-        parser.set_defaults(command="")
-        if "" not in commands:
-            parser.add_argument("command", choices=commands)
-        parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="public tables")
+        parser.add_argument("command", choices=commands)
+        parser.add_argument("--from", dest="folder", type=Path, metavar="DIR", help=HELP)
         args = parser.parse_args(argv)
         commands[args.command](args.folder)
-        for name, tables_of in pages.items():
-            fill(STUDY / name, tables_of())
 
     sys.exit(run(command, sys.argv[1:]))
