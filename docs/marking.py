@@ -7,10 +7,8 @@
 Wrong is the only exception that comes out of here; its message is one line for the reader."""
 
 import copy
-import json
-import tokenize
+import runpy
 import traceback
-import types
 from pathlib import Path
 
 import numpy as np
@@ -26,35 +24,26 @@ class Answers:
     """The functions of a file of answers: `mine("dh", ...)` calls its dh.
 
     Whatever goes wrong in there becomes a Wrong of one line. Arguments are copied, so that an
-    answer that changes them spoils no later one."""
+    answer that changes them spoils no later one. note(name), if given, is told what runs next."""
 
-    def __init__(self, path, diary=None):
+    def __init__(self, path, note=None):
         self.path = Path(path)
-        self.diary = diary  # a JSON file that says which function runs, or None
-        self.module = types.ModuleType("answers")
-        self.module.__file__ = str(self.path)
-        self.guarded(self.path.name, self.execute)
-
-    def execute(self):
-        """The file, from its text: compiled files can be those of an older one."""
-        with tokenize.open(self.path) as file:
-            exec(compile(file.read(), str(self.path), "exec"), vars(self.module))
+        self.note = note
+        self.functions = self.guarded(self.path.name, runpy.run_path, str(self.path))
 
     def __call__(self, name, *arguments, **keywords):
-        function = getattr(self.module, name, None)
-        if function is None:
+        if name not in self.functions:
             raise Wrong(f"{self.path.name} has no function `{name}`")
         arguments, keywords = copy.deepcopy((arguments, keywords))
-        with np.errstate(all="ignore"):
-            answer = self.guarded(name, function, *arguments, **keywords)
+        answer = self.guarded(name, self.functions[name], *arguments, **keywords)
         if answer is None:
             raise Wrong(f"{name} returns None: is there a `return`?")
         return answer
 
     def guarded(self, name, function, *arguments, **keywords):
         """function(...), with any exception turned into Wrong."""
-        if self.diary:
-            self.diary.write_text(json.dumps(name), encoding="utf-8")
+        if self.note:
+            self.note(name)
         try:
             return function(*arguments, **keywords)
         except SystemExit:
@@ -64,9 +53,8 @@ class Answers:
         except Wrong:
             raise
         except (Exception, GeneratorExit) as error:
-            message = " ".join(str(error).split())
-            where = self.line_of(error)
-            raise Wrong(f"{name} raises {type(error).__name__}: {message}{where}") from None
+            raises = f"{name} raises {type(error).__name__}: {one_line(str(error))}"
+            raise Wrong(f"{raises}{self.line_of(error)}") from None
 
     def line_of(self, error):
         """Where in the reader's file an exception was raised, as text."""
@@ -100,3 +88,10 @@ def as_numbers(name, found, shape=()):
     if found.shape != shape:
         raise Wrong(f"{name} has the shape {found.shape}, and should have {shape}")
     return found
+
+
+def entry(function, found, key):
+    """found[key] of the dict that a function of the reader's returned, or Wrong."""
+    if not isinstance(found, dict) or key not in found:
+        raise Wrong(f"{function} should return a dict with the key {key!r}")
+    return found[key]
