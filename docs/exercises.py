@@ -12,12 +12,15 @@ A check runs in a process of its own, which no answer can hang, or end unnoticed
 it yields the name of each part that is right, and raises Wrong at the first that is not.
 docs/solutions.md has our answers; docs/test_docs.py runs them, and three slips of each."""
 
+import copy
 import functools
 import itertools
 import math
 import re
+import runpy
 import sys
 import time
+import traceback
 from collections import namedtuple
 from pathlib import Path
 from unittest import mock
@@ -26,13 +29,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the program's
 
 import run_experiment  # first: it sets the number of BLAS threads  # isort: skip
 import numpy as np
-from marking import Answers, Wrong, as_numbers, compare, entry
 
 import claims
 import command_line
 import controller_plain as plain
 import nas_benchmark
 import nas_reward
+from command_line import UserError, one_line
 from controller_plain import K, S, V
 from nas_benchmark import SHORT
 from nas_reward import COMPARED, PAIR, SAMPLES, T_MS, WINDOW, X, Y
@@ -49,6 +52,90 @@ FEW_SAMPLES = 600  # of a look at the plain controller, which is slow
 def surrogate():
     """The benchmark that ships."""
     return nas_benchmark.load(nas_benchmark.SURROGATE)
+
+
+# --- How an answer is marked ------------------------------------------------------------------
+
+
+class Wrong(UserError):
+    """An answer is wrong or missing; the message names the number, and where it stands."""
+
+
+class Answers:
+    """The functions of a file of answers: `mine("dh", ...)` calls its dh.
+
+    Whatever goes wrong in there becomes a Wrong of one line. Arguments are copied, so that an
+    answer that changes them spoils no later one. note(name), if given, is told what runs next."""
+
+    def __init__(self, path, note=None):
+        self.path = Path(path)
+        self.note = note
+        self.functions = self.guarded(self.path.name, runpy.run_path, str(self.path))
+
+    def __call__(self, name, *arguments, **keywords):
+        if name not in self.functions:
+            raise Wrong(f"{self.path.name} has no function `{name}`")
+        arguments, keywords = copy.deepcopy((arguments, keywords))
+        answer = self.guarded(name, self.functions[name], *arguments, **keywords)
+        if answer is None:
+            raise Wrong(f"{name} returns None: is there a `return`?")
+        return answer
+
+    def guarded(self, name, function, *arguments, **keywords):
+        """function(...), with any exception turned into Wrong."""
+        if self.note:
+            self.note(name)
+        try:
+            return function(*arguments, **keywords)
+        except SystemExit:
+            raise Wrong(f"{name} ends the program: an answer must not call exit()") from None
+        except NotImplementedError as hint:
+            raise Wrong(f"{name} is still to be written. Hint: {hint}") from None
+        except Wrong:
+            raise
+        except (Exception, GeneratorExit) as error:
+            raises = f"{name} raises {type(error).__name__}: {one_line(str(error))}"
+            raise Wrong(f"{raises}{self.line_of(error)}") from None
+
+    def line_of(self, error):
+        """Where in the reader's file an exception was raised, as text."""
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
+        return f" ({self.path.name}, line {lines[-1]})" if lines else ""
+
+
+def compare(name, found, expected, axes=(), tolerance=1e-6):
+    """Raise Wrong if `found` is not `expected`: at the first entry that differs, or is NaN.
+
+    axes: for each axis, what its entries are called. tolerance: absolute, and relative above 1."""
+    expected = np.asarray(expected, float)
+    found = as_numbers(name, found, expected.shape)
+    near = np.abs(found - expected) <= tolerance * np.maximum(1, np.abs(expected))
+    if not near.all():
+        first = tuple(np.argwhere(~near)[0])
+        names = [labels[k] for labels, k in zip(axes, first, strict=True)]
+        place = f" ({', '.join(names)})" if names else ""
+        numbers = f"yours {found[first]:.6g}, expected {expected[first]:.6g}"
+        raise Wrong(f"{name}{place}: {numbers}")
+
+
+def as_numbers(name, found, shape=()):
+    """What an answer returned as an array of floats of this shape, or Wrong."""
+    try:
+        found = np.asarray(found, float)
+    except (TypeError, ValueError, OverflowError):
+        text = one_line(str(found), 60)
+        raise Wrong(f"{name} is not a number or an array: {text}") from None
+    if found.shape != shape:
+        raise Wrong(f"{name} has the shape {found.shape}, and should have {shape}")
+    return found
+
+
+def entry(function, found, key):
+    """found[key] of the dict that a function of the reader's returned, or Wrong."""
+    if not isinstance(found, dict) or key not in found:
+        raise Wrong(f"{function} should return a dict with the key {key!r}")
+    return found[key]
 
 
 # --- What entries of tensors are called -------------------------------------------------------
@@ -439,10 +526,9 @@ def two_layers(cell, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
 
 def check_second_layer(answers):
     H = 2
-    rng = np.random.default_rng(1)
-    shapes = dict(Wx=(V, 4 * H), Wh=(H, 4 * H), b=(4 * H,), Wx2=(H, 4 * H), Wh2=(H, 4 * H))
-    shapes |= dict(b2=(4 * H,), Wo=(H, K), bo=(K,))
-    weights = {name: rng.normal(0, 0.7, shape) for name, shape in shapes.items()}
+    *_, weights = a_network(H, seed=1)
+    *_, upper = a_network(H, seed=2)
+    weights |= dict(Wx2=upper["Wx"][:H], Wh2=upper["Wh"], b2=upper["b"])
     cell = np.array([3, 0, 4, 3, 1, 1])
     found = answers("forward_2", cell, **weights)
     compare("p", found, two_layers(cell, **weights), (STEPS, CHOICES))
@@ -507,7 +593,8 @@ def check_coupled_gates(answers):
     dh, dc, c_before = rng.normal(size=(3, H))
 
     def state(z):
-        f, g, o = plain.sigmoid(z[:H]), np.tanh(z[H : 2 * H]), plain.sigmoid(z[2 * H :])
+        zf, zg, zo = np.split(z, 3)
+        f, g, o = plain.sigmoid(zf), np.tanh(zg), plain.sigmoid(zo)
         return f, g, o, f * c_before + (1 - f) * g
 
     f, g, o, c = state(z)
@@ -554,7 +641,7 @@ def verdict(number, path=ANSWERS, note=None):
     right = []
     try:
         right += EXERCISES[number].check(Answers(path, note))
-    except command_line.UserError as wrong:
+    except UserError as wrong:
         so_far = f"{', '.join(right)} right; " if right else ""
         return False, f"exercise {number}: {so_far}{wrong}"
     return True, f"exercise {number}: right ({', '.join(right)})"
@@ -587,7 +674,7 @@ def print_list(path):
         right, line = verdict_apart(number, path)
         _, _, said = line.partition(": ")
         first = re.split("; | is still ", said)[0]
-        state = "right" if right else f"open: {command_line.one_line(first, 38)}"
+        state = "right" if right else f"open: {one_line(first, 38)}"
         print(f"  {number:2}  {title:32} {minutes:3} minutes  {state}", flush=True)
 
 
@@ -600,7 +687,7 @@ def main(argv):
     parser.add_argument("--answers", type=Path, default=ANSWERS, metavar="FILE")
     args = parser.parse_args(argv)
     if not args.answers.is_file():
-        raise command_line.UserError(f"{args.answers}: there is no such file of answers")
+        raise UserError(f"{args.answers}: there is no such file of answers")
     if args.number is None:
         return print_list(args.answers)
     right, line = verdict_apart(args.number, args.answers)
@@ -610,7 +697,7 @@ def main(argv):
         try:
             show(Answers(args.answers))
         except Exception as error:  # what was wrong with it has been said
-            print(f"  nothing to show: {command_line.one_line(str(error), 76)}")
+            print(f"  nothing to show: {one_line(str(error), 76)}")
     if not right:
         sys.exit(1)
 

@@ -373,7 +373,8 @@ def test_the_cell_and_the_loop(drawn):
     cannot be read from the back row."""
     [axes] = drawn["cell"].axes
     arrows = [text for text in axes.texts if text.get_text() == ""]
-    ends = [(drawings.NODES.index(a.xyann), drawings.NODES.index(a.xy)) for a in arrows]
+    nodes = [tuple(node) for node in drawings.NODES]
+    ends = [(nodes.index(a.xyann), nodes.index(a.xy)) for a in arrows]
     assert ends == [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
     places = {text.get_text(): np.array(text.get_position()) for text in axes.texts}
     for edge, operation in enumerate((3, 1, 3, 0, 1, 3)):
