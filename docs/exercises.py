@@ -104,19 +104,34 @@ class Answers:
         return f" ({self.path.name}, line {lines[-1]})" if lines else ""
 
 
-def compare(name, found, expected, axes=(), tolerance=1e-6):
+def compare(name, found, expected, axes="", tolerance=1e-6, at=()):
     """Raise Wrong if `found` is not `expected`: at the first entry that differs, or is NaN.
 
-    axes: for each axis, what its entries are called. tolerance: absolute, and relative above 1."""
+    axes: kinds for `label`, one for each axis, which say where the entry stands, after the words
+    in `at`. tolerance: absolute, and relative above 1."""
     expected = np.asarray(expected, float)
     found = as_numbers(name, found, expected.shape)
     near = np.abs(found - expected) <= tolerance * np.maximum(1, np.abs(expected))
     if not near.all():
         first = tuple(np.argwhere(~near)[0])
-        names = [labels[k] for labels, k in zip(axes, first, strict=True)]
-        place = f" ({', '.join(names)})" if names else ""
+        entries = zip(axes.split(), first, expected.shape, strict=True)
+        words = [*at, *itertools.starmap(label, entries)]
+        place = f" ({', '.join(words)})" if words else ""
         numbers = f"yours {found[first]:.6g}, expected {expected[first]:.6g}"
         raise Wrong(f"{name}{place}: {numbers}")
+
+
+def label(kind, k, size):
+    """What entry k of an axis of this kind and size is called; "ifgo": the units of four gates."""
+    if kind in ("operation", "token"):
+        return f"{kind} {[*SHORT, 'start'][k]}"
+    if kind in ("ifgo", "fgo"):
+        gate, unit = divmod(k, size // len(kind))
+        return f"gate {kind[gate]}, unit {unit}"
+    words = dict(
+        t="t = {}", x="x[{}]", unit="unit {}", below="from unit {}", input="from unit {} below"
+    )
+    return words[kind].format(k)
 
 
 def as_numbers(name, found, shape=()):
@@ -136,35 +151,6 @@ def entry(function, found, key):
     if not isinstance(found, dict) or key not in found:
         raise Wrong(f"{function} should return a dict with the key {key!r}")
     return found[key]
-
-
-# --- What entries of tensors are called -------------------------------------------------------
-
-STEPS = [f"t = {t}" for t in range(S)]
-CHOICES = [f"operation {name}" for name in SHORT]
-TOKENS = [*(f"token {name}" for name in SHORT), "the start token"]
-
-
-def units(H, before="", after=""):
-    return [f"{before}unit {k}{after}" for k in range(H)]
-
-
-def columns(H):
-    return [name for gate in "ifgo" for name in units(H, f"gate {gate}, ")]
-
-
-def axes_of_weights(H):
-    """{weight: what the entries along its axes are called}, the ones near the output first."""
-    return dict(
-        bo=(CHOICES,),
-        Wo=(units(H), CHOICES),
-        b2=(columns(H),),
-        Wh2=(units(H, "from "), columns(H)),
-        Wx2=(units(H, "from ", " below"), columns(H)),
-        b=(columns(H),),
-        Wh=(units(H, "from "), columns(H)),
-        Wx=(TOKENS, columns(H)),
-    )
 
 
 # --- 1 and 2: the rewards ---------------------------------------------------------------------
@@ -229,14 +215,13 @@ def a_network(H=3, seed=0):
 def check_five_steps(answers):
     A, w, tensors, weights = a_network()
     a, i, f, g, o, c, h, p = tensors.values()
-    H = h.shape[1]
     right = plain.backward(A, w, **tensors, **weights)
     dh, dc, dz = right["dh"], right["dc"], right["dz"]
 
     for name, weight in (("dlogits at w = 0", 0.0), ("dlogits", w)):
         found = answers("dlogits", A, weight, p, a[:S])
         expected = plain.backward(A, weight, **tensors, **weights)["dlogits"]
-        compare(name, found, expected, (STEPS, CHOICES))
+        compare(name, found, expected, "t operation")
         yield name
 
     def after(tensor, t):
@@ -249,11 +234,10 @@ def check_five_steps(answers):
         "dc": lambda t: (dh[t], c[t], o[t], after(dc, t), after(f, t)),
         "dz": lambda t: (dh[t], dc[t], i[t], f[t], g[t], o[t], c[t], c[t - 1]),
     }
-    for name, labels in dict(dh=units(H), dc=units(H), dz=columns(H)).items():
+    for name, axis in dict(dh="unit", dc="unit", dz="ifgo").items():
         for t in reversed(range(S)):  # as BPTT goes
-            place = f"right at t = {t + 1}, not at t = {t}" if t < S - 1 else f"t = {t}"
-            at_t = [f"{place}, {label}" for label in labels]
-            compare(name, answers(name, *arguments[name](t)), right[name][t], (at_t,))
+            at = f"right at t = {t + 1}, not at t = {t}" if t < S - 1 else f"t = {t}"
+            compare(name, answers(name, *arguments[name](t)), right[name][t], axis, at=[at])
         yield name
 
     found = answers("dW", a, h, dz)
@@ -261,7 +245,7 @@ def check_five_steps(answers):
         raise Wrong("dW should return three arrays, (dWx, dWh, db)")
     names = ("dWx", "dWh", "db")
     expected = {name: right[name] for name in names}
-    yield from compare_weights("dW", dict(zip(names, found, strict=True)), expected, H)
+    yield from compare_weights("dW", dict(zip(names, found, strict=True)), expected)
 
 
 def central_differences(loss, weights, step=1e-5):
@@ -276,15 +260,19 @@ def central_differences(loss, weights, step=1e-5):
     return gradient
 
 
-def compare_weights(function, found, expected, H, d="d"):
+AXES = dict(bo="operation", Wo="unit operation", b2="ifgo", Wh2="below ifgo", Wx2="input ifgo")
+AXES |= dict(b="ifgo", Wh="below ifgo", Wx="token ifgo")  # those near the output are first
+
+
+def compare_weights(function, found, expected, d="d"):
     """Yield the name of each derivative by a weight, or with d="" of each weight, that is right.
 
     found: what this function returned; expected: a dict of all, or of some."""
-    for name, axes in axes_of_weights(H).items():
-        if d + name in expected:
-            mine = entry(function, found, d + name)
-            compare(d + name, mine, expected[d + name], axes, tolerance=1e-5)
-            yield d + name
+    for weight, axes in AXES.items():
+        name = d + weight
+        if name in expected:
+            compare(name, entry(function, found, name), expected[name], axes, tolerance=1e-5)
+            yield name
 
 
 def check_silent_bug(answers):
@@ -295,11 +283,11 @@ def check_silent_bug(answers):
         lambda: plain.loss(A, w, **plain.forward(noise, **weights, **start)), weights
     )
     found = answers("backward", A, w, **tensors, **weights)
-    yield from compare_weights("backward", found, expected, len(weights["Wh"]))
+    yield from compare_weights("backward", found, expected)
     name = "central_difference"
     x = np.array([0.3, -1.0, 2.0])
     found = answers(name, lambda x: float(np.sin(x) @ [1, 2, 3]), x, 1e-3)
-    compare(name, found, np.cos(x) * [1, 2, 3], (["x[0]", "x[1]", "x[2]"],), tolerance=1e-5)
+    compare(name, found, np.cos(x) * [1, 2, 3], "x", tolerance=1e-5)
     yield name
 
 
@@ -460,9 +448,10 @@ def check_stays_under(answers):
     latency_ms[:, ::2] += 0.25  # not all networks of a window are alike
     latency_ms[:, 1::2] -= 0.25
     first = [next((k for k in range(3) if all(row[k : k + 3])), 5) for row in means <= T]
-    seeds = [f"windows with the means {', '.join(f'{m:g}' for m in row)}" for row in means]
-    found = answers("stays_under", latency_ms, T)
-    compare("stays_under", found, WINDOW * np.array(first), (seeds,))
+    found = as_numbers("stays_under", answers("stays_under", latency_ms, T), (len(means),))
+    for k, row in enumerate(means):
+        at = f"windows with the means {', '.join(f'{m:g}' for m in row)}"
+        compare("stays_under", found[k], WINDOW * first[k], at=[at])
     yield "stays_under"
 
 
@@ -525,23 +514,19 @@ def two_layers(cell, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
 
 
 def check_second_layer(answers):
-    H = 2
-    *_, weights = a_network(H, seed=1)
-    *_, upper = a_network(H, seed=2)
-    weights |= dict(Wx2=upper["Wx"][:H], Wh2=upper["Wh"], b2=upper["b"])
+    *_, weights = a_network(H=2, seed=1)
+    *_, upper = a_network(H=2, seed=2)
+    weights |= dict(Wx2=upper["Wx"][:2], Wh2=upper["Wh"], b2=upper["b"])
     cell = np.array([3, 0, 4, 3, 1, 1])
     found = answers("forward_2", cell, **weights)
-    compare("p", found, two_layers(cell, **weights), (STEPS, CHOICES))
+    compare("p", found, two_layers(cell, **weights), "t operation")
     yield "p"
     A = -1.3
-
-    def loss():
-        p = two_layers(cell, **weights)
-        return -A * sum(np.log(p[t, cell[t]]) for t in range(S))
-
-    expected = central_differences(loss, weights)
+    expected = central_differences(
+        lambda: -A * np.log(two_layers(cell, **weights)[range(S), cell]).sum(), weights
+    )
     found = answers("backward_2", cell, A, **weights)
-    yield from compare_weights("backward_2", found, expected, H)
+    yield from compare_weights("backward_2", found, expected)
 
 
 # --- 11 to 13: a batch, the fixed point, coupled gates ----------------------------------------
@@ -559,8 +544,7 @@ def check_batch(answers):
         raise Wrong("learn_from_batch should return the search")
     if mine.t != right.t:
         raise Wrong(f"learn_from_batch took {mine.t - before} steps of Adam, and should take one")
-    H = len(right.weights["Wh"])
-    yield from compare_weights("learn_from_batch", mine.weights, right.weights, H, d="")
+    yield from compare_weights("learn_from_batch", mine.weights, right.weights, d="")
 
 
 def reward_of(cell):
@@ -575,7 +559,7 @@ def check_fixed_point(answers):
         found = as_numbers("fixed_point", answers("fixed_point", R, w), R.shape)
         for t in reversed(range(S)):  # as the policy is made
             name = f"p(a | prefix) of edge {t}, w = {w:g}"
-            compare(name, of_edge(t, found), of_edge(t, expected), [CHOICES] * (t + 1), 1e-9)
+            compare(name, of_edge(t, found), of_edge(t, expected), "operation " * (t + 1), 1e-9)
         compare("the sum of p", found.sum(), 1.0)
         yield f"w = {w:g}"
 
@@ -588,9 +572,8 @@ def of_edge(t, p):
 
 def check_coupled_gates(answers):
     rng = np.random.default_rng(6)
-    H = 3
-    z = rng.normal(size=3 * H)
-    dh, dc, c_before = rng.normal(size=(3, H))
+    z = rng.normal(size=9)
+    dh, dc, c_before = rng.normal(size=(3, 3))
 
     def state(z):
         zf, zg, zo = np.split(z, 3)
@@ -605,7 +588,7 @@ def check_coupled_gates(answers):
 
     expected = central_differences(loss, {"z": z})["dz"]
     found = answers("dz_coupled", dh, dc, f, g, o, c, c_before)
-    compare("dz", found, expected, (columns(H)[H:],), 1e-5)  # without gate i
+    compare("dz", found, expected, "fgo", 1e-5)
     yield "dz_coupled"
 
 
@@ -630,8 +613,6 @@ EXERCISES = {
     13: Exercise("Coupled gates", 15, check_coupled_gates),
 }
 SHOWN_WHEN_WRONG = (4, 5)  # where seeing what a wrong answer does is the point
-
-
 LIMIT_S = 10  # of a check
 
 
