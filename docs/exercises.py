@@ -94,27 +94,24 @@ class Answers:
         except Wrong:
             raise
         except (Exception, GeneratorExit) as error:
-            raises = f"{name} raises {type(error).__name__}: {one_line(str(error))}"
-            raise Wrong(f"{raises}{self.line_of(error)}") from None
-
-    def line_of(self, error):
-        """Where in the reader's file an exception was raised, as text."""
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
-        return f" ({self.path.name}, line {lines[-1]})" if lines else ""
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
+            where = f" ({self.path.name}, line {lines[-1]})" if lines else ""
+            says = f"{type(error).__name__}: {one_line(str(error))}"
+            raise Wrong(f"{name} raises {says}{where}") from None
 
 
-def compare(name, found, expected, axes="", tolerance=1e-6, at=()):
+def compare(name, found, expected, *axes, tolerance=1e-6, at=()):
     """Raise Wrong if `found` is not `expected`: at the first entry that differs, or is NaN.
 
-    axes: kinds for `label`, one for each axis, which say where the entry stands, after the words
-    in `at`. tolerance: absolute, and relative above 1."""
+    axes: a kind for `label` each, to say where, after the words `at`. tolerance: absolute, and
+    relative above 1."""
     expected = np.asarray(expected, float)
     found = as_numbers(name, found, expected.shape)
     near = np.abs(found - expected) <= tolerance * np.maximum(1, np.abs(expected))
     if not near.all():
         first = tuple(np.argwhere(~near)[0])
-        entries = zip(axes.split(), first, expected.shape, strict=True)
+        entries = zip(axes, first, expected.shape, strict=True)
         words = [*at, *itertools.starmap(label, entries)]
         place = f" ({', '.join(words)})" if words else ""
         numbers = f"yours {found[first]:.6g}, expected {expected[first]:.6g}"
@@ -122,16 +119,14 @@ def compare(name, found, expected, axes="", tolerance=1e-6, at=()):
 
 
 def label(kind, k, size):
-    """What entry k of an axis of this kind and size is called; "ifgo": the units of four gates."""
+    """What entry k of an axis is called. kind: "operation", "token", a format such as "unit {}", or
+    the gates that share the axis, such as "ifgo"."""
     if kind in ("operation", "token"):
         return f"{kind} {[*SHORT, 'start'][k]}"
     if kind in ("ifgo", "fgo"):
         gate, unit = divmod(k, size // len(kind))
         return f"gate {kind[gate]}, unit {unit}"
-    words = dict(
-        t="t = {}", x="x[{}]", unit="unit {}", below="from unit {}", input="from unit {} below"
-    )
-    return words[kind].format(k)
+    return kind.format(k)
 
 
 def as_numbers(name, found, shape=()):
@@ -221,7 +216,7 @@ def check_five_steps(answers):
     for name, weight in (("dlogits at w = 0", 0.0), ("dlogits", w)):
         found = answers("dlogits", A, weight, p, a[:S])
         expected = plain.backward(A, weight, **tensors, **weights)["dlogits"]
-        compare(name, found, expected, "t operation")
+        compare(name, found, expected, "t = {}", "operation")
         yield name
 
     def after(tensor, t):
@@ -234,7 +229,7 @@ def check_five_steps(answers):
         "dc": lambda t: (dh[t], c[t], o[t], after(dc, t), after(f, t)),
         "dz": lambda t: (dh[t], dc[t], i[t], f[t], g[t], o[t], c[t], c[t - 1]),
     }
-    for name, axis in dict(dh="unit", dc="unit", dz="ifgo").items():
+    for name, axis in dict(dh="unit {}", dc="unit {}", dz="ifgo").items():
         for t in reversed(range(S)):  # as BPTT goes
             at = f"right at t = {t + 1}, not at t = {t}" if t < S - 1 else f"t = {t}"
             compare(name, answers(name, *arguments[name](t)), right[name][t], axis, at=[at])
@@ -260,8 +255,8 @@ def central_differences(loss, weights, step=1e-5):
     return gradient
 
 
-AXES = dict(bo="operation", Wo="unit operation", b2="ifgo", Wh2="below ifgo", Wx2="input ifgo")
-AXES |= dict(b="ifgo", Wh="below ifgo", Wx="token ifgo")  # those near the output are first
+AXES = dict(bo="operation", Wo="unit {}, operation", b2="ifgo", Wh2="from unit {}, ifgo")
+AXES |= dict(Wx2="from unit {} below, ifgo", b="ifgo", Wh="from unit {}, ifgo", Wx="token, ifgo")
 
 
 def compare_weights(function, found, expected, d="d"):
@@ -269,9 +264,10 @@ def compare_weights(function, found, expected, d="d"):
 
     found: what this function returned; expected: a dict of all, or of some."""
     for weight, axes in AXES.items():
+        kinds = axes.split(", ")
         name = d + weight
         if name in expected:
-            compare(name, entry(function, found, name), expected[name], axes, tolerance=1e-5)
+            compare(name, entry(function, found, name), expected[name], *kinds, tolerance=1e-5)
             yield name
 
 
@@ -287,7 +283,7 @@ def check_silent_bug(answers):
     name = "central_difference"
     x = np.array([0.3, -1.0, 2.0])
     found = answers(name, lambda x: float(np.sin(x) @ [1, 2, 3]), x, 1e-3)
-    compare(name, found, np.cos(x) * [1, 2, 3], "x", tolerance=1e-5)
+    compare(name, found, np.cos(x) * [1, 2, 3], "x[{}]", tolerance=1e-5)
     yield name
 
 
@@ -519,7 +515,7 @@ def check_second_layer(answers):
     weights |= dict(Wx2=upper["Wx"][:2], Wh2=upper["Wh"], b2=upper["b"])
     cell = np.array([3, 0, 4, 3, 1, 1])
     found = answers("forward_2", cell, **weights)
-    compare("p", found, two_layers(cell, **weights), "t operation")
+    compare("p", found, two_layers(cell, **weights), "t = {}", "operation")
     yield "p"
     A = -1.3
     expected = central_differences(
@@ -559,7 +555,8 @@ def check_fixed_point(answers):
         found = as_numbers("fixed_point", answers("fixed_point", R, w), R.shape)
         for t in reversed(range(S)):  # as the policy is made
             name = f"p(a | prefix) of edge {t}, w = {w:g}"
-            compare(name, of_edge(t, found), of_edge(t, expected), "operation " * (t + 1), 1e-9)
+            kinds = ["operation"] * (t + 1)
+            compare(name, of_edge(t, found), of_edge(t, expected), *kinds, tolerance=1e-9)
         compare("the sum of p", found.sum(), 1.0)
         yield f"w = {w:g}"
 
@@ -588,7 +585,7 @@ def check_coupled_gates(answers):
 
     expected = central_differences(loss, {"z": z})["dz"]
     found = answers("dz_coupled", dh, dc, f, g, o, c, c_before)
-    compare("dz", found, expected, "fgo", 1e-5)
+    compare("dz", found, expected, "fgo", tolerance=1e-5)
     yield "dz_coupled"
 
 
