@@ -92,18 +92,15 @@ def drawing(path, title):
 
 
 def write(axes, x, y, text, size=22, ha="center", **style):
-    """A text beside or around (x, y)."""
     axes.text(x, y, text, fontsize=size, ha=ha, va="center", **style)
 
 
 def arrow(axes, x1, y1, x2, y2, **style):
-    """An arrow from (x1, y1) to (x2, y2)."""
     usual = dict(arrowstyle="-|>", mutation_scale=30, lw=3, color="black")
     axes.annotate("", (x2, y2), (x1, y1), arrowprops=usual | style)
 
 
 def box(axes, corner, width, height):
-    """A box with round corners."""
     style = dict(boxstyle="round", fc=NODE_COLOUR, lw=2)
     axes.add_patch(FancyBboxPatch(corner, width, height, **style))
 
@@ -153,7 +150,7 @@ def name_box(axes, x, y, name, text):
 
 def update(path):
     """How the second and the third update of the printed lesson change the first softmax."""
-    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    problem = Problem(nas_benchmark.load(), PAIR, T_MS)
     R = problem.reward_tables["proposed"]
     search = Reinforce(seed=4, **LESSON)
     search.search(R, 1)
@@ -174,7 +171,7 @@ def update(path):
 
 def vote(path):
     """Cells, T and the curves of equal reward: where will each search go? Without the answer."""
-    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    problem = Problem(nas_benchmark.load(), PAIR, T_MS)
     levels = levels_of(problem)
     title = "Where will a search with each reward go?"
     with picture(path, title, columns=2) as [panels]:

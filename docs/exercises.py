@@ -6,11 +6,10 @@
 
 Each answer is compared with an oracle: a formula, an exact computation over all 15,625 cells,
 controller_plain, or central differences. The check names the first number that differs, and where
-it stands. The exit code is 0 if all that was asked for is right.
+it stands. The exit code is 0 if it is right.
 
 A check runs in a process of its own, which no answer can hang, or end unnoticed. It is a generator:
-it yields the name of each part that is right, and raises Wrong at the first that is not.
-docs/solutions.md has our answers; docs/test_docs.py runs them, and three slips of each."""
+it yields the name of each part that is right, and raises Wrong at the first that is not."""
 
 import copy
 import functools
@@ -46,12 +45,7 @@ PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"  # build_benchmark.py tables 
 SEEDS = range(run_experiment.SEEDS)  # of a verdict
 FEW_SEEDS = range(8)  # of a look
 FEW_SAMPLES = 600  # of a look at the plain controller, which is slow
-
-
-@functools.cache
-def surrogate():
-    """The benchmark that ships."""
-    return nas_benchmark.load(nas_benchmark.SURROGATE)
+surrogate = functools.cache(nas_benchmark.load)  # the benchmark that ships
 
 
 # --- How an answer is marked ------------------------------------------------------------------
@@ -288,7 +282,6 @@ def check_silent_bug(answers):
 
 
 def show_silent_bug(answers):
-    """How searches fare that learn by the reader's backward pass, and by the right one."""
     table = Problem(surrogate(), ["proposed"], T_MS).reward_tables["proposed"]
     seeds = FEW_SEEDS[:4]
     print(f"  mean reward of {len(seeds)} searches of {FEW_SAMPLES} networks, first and last 100:")
@@ -323,8 +316,6 @@ def check_my_reward(answers):
 
 
 def show_my_reward(answers):
-    """Where searches with the reader's reward end, with the paper's two, and with ours."""
-
     def ours(accuracy, latency_ms, target_ms):
         above = latency_ms > target_ms
         return accuracy - 0.03 * above - 0.01 * np.maximum(latency_ms - target_ms, 0)
@@ -359,7 +350,6 @@ def show_ends(problem):
 
 
 def described(cell):
-    """What Problem.facts says of a cell, in short."""
     return f"{cell['latency_ms']:.2f} ms, {cell['accuracy']:.2%}"
 
 
@@ -377,7 +367,6 @@ def check_equal_strength(answers):
 
 
 def show_equal_strength(answers):
-    """Each reward's best cell, and where its searches end, with the exponents -0.07 and w_eq."""
     _, w = number_of(answers, "equal_exponent", 0.72, T_MS, X, Y)
     equal = functools.partial(nas_reward.mnasnet, alpha=w, beta=w)
     show_ends(Problem(surrogate(), COMPARED | {f"w {w:.3f}": equal}, T_MS))
@@ -390,7 +379,6 @@ def check_no_baseline(answers):
     given = dict(HYPERPARAMETERS)
     without = given | dict(baseline_decay=None)
     verdicts = {"one": ("inside", "inside"), "two": ("supported", "inconclusive")}
-    verdicts["three"] = ("inconclusive", "reversed")
 
     def judged(hyperparameters):
         """Made-up verdicts, so that the check takes no time."""
@@ -415,7 +403,6 @@ def check_no_baseline(answers):
 
 
 def show_no_baseline(answers):
-    """The real verdicts, with and without baseline."""
     print(f"  searching twice with {len(SEEDS)} seeds; this takes a minute")
     problem = Problem(surrogate(), PAIR, T_MS)
     found = []  # with baseline, without: {claim: its result}
@@ -452,7 +439,6 @@ def check_stays_under(answers):
 
 
 def show_stays_under(answers):
-    """Three definitions of the same word, on the same searches."""
     print("  the default run; this takes half a minute")
     points = searched(Problem(surrogate(), PAIR, T_MS), SEEDS).points()
     definitions = {

@@ -19,8 +19,6 @@ import drawings
 from command_line import Parser, run
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
 # The search as a run prints it: two lines and three rows, rows that are left out, three rows.
 SEARCH = r"(\nSearch.*(?:\n.+){4})(?:\n.+)*((?:\n.+){3})"
 
@@ -35,10 +33,11 @@ def main(argv):
     drawings.write_drawings(ROOT / "docs")
     shown = re.sub(SEARCH, r"\1\n  ...\2", done.stdout.strip("\n"), count=1)
     claims = re.search(r"The paper's claims: .*?(?=\n+Time\n)", shown, re.S)[0]
-    for page, text in (("docs/results.md", shown), ("README.md", claims)):
-        before, rest = (ROOT / page).read_text(encoding="utf-8").split("```text\n", 1)
+    for name, text in (("docs/results.md", shown), ("README.md", claims)):
+        page = ROOT / name
+        before, rest = page.read_text(encoding="utf-8").split("```text\n", 1)
         _, _, after = rest.partition("\n```")
-        (ROOT / page).write_text(f"{before}```text\n{text}\n```{after}", encoding="utf-8")
+        page.write_text(f"{before}```text\n{text}\n```{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -41,8 +41,6 @@ class Explorer:
     def __init__(self, figure, benchmark):
         self.figure = figure
         self.usual = benchmark
-        self.benchmark = benchmark
-        self.ends = {}  # {reward: (ms, percent) of its searches}, until something moves
         self.panels = figure.subplots(1, 2)
         figure.subplots_adjust(left=0.07, right=0.97, top=0.86, bottom=0.36, wspace=0.1)
         colours = figures.palette(PAIR)
@@ -114,7 +112,7 @@ class Explorer:
 
     def draw(self, _=None, ends=()):
         """Draw both panels for where the sliders stand, and ends {reward: (ms, percent)}."""
-        self.ends = dict(ends)
+        self.ends = dict(ends)  # of searches, until something moves
         for axes, (name, reward) in zip(self.panels, self.rewards().items(), strict=True):
             self.draw_panel(axes, name, reward)
         self.panels[0].set_ylabel("accuracy (%)")
