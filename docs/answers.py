@@ -17,9 +17,8 @@ from controller_plain import START, K, S, V, sigmoid, softmax
 from nas_reward import REWARDS, WINDOW, X, Y
 from nas_search import HYPERPARAMETERS
 
+
 # --- 1. Eq. 4 from Table 1 (a pocket calculator is enough) ------------------------------------
-
-
 def latency_part(printed, accuracy):
     """L of a network: from its "proposed" reward as Table 1 prints it, and its accuracy (0..1)."""
     raise NotImplementedError("solve Eq. 5 for L")
@@ -33,8 +32,6 @@ def curve():
 
 
 # --- 2. Where -0.07 comes from ----------------------------------------------------------------
-
-
 def exponent(gain, factor):
     """The w of Eq. 2 for which a network `factor` times as slow has the same reward if ACC rises.
 
@@ -46,8 +43,6 @@ def exponent(gain, factor):
 # loss = -A sum_t log p_t[a_t] - w sum_t E_t, and dQ is the derivative of the loss by Q. The first
 # and the last function are about all steps, the others about one step t: `_next` is step t + 1,
 # `_before` is step t - 1. At the last step, everything that comes from the next one is 0.
-
-
 def dlogits(A, w, p, a):
     """By the logits of all steps, (S, K); p (S, K), a (S,), A and w numbers."""
     raise NotImplementedError("A times the softmax's, plus w times the entropy's")
@@ -79,8 +74,6 @@ def dW(a, h, dz):
 # One line of this backward pass is wrong. A search that learns by it still improves, and no error
 # is raised. Find the line and mend it here. The check compares with central differences: before
 # you run it, think of how you would do that yourself.
-
-
 def backward(A, w, a, i, f, g, o, c, h, p, Wx, Wh, b, Wo, bo):
     """The derivative of the loss by each weight, as controller_plain.backward should give it."""
     E = -(p * np.log(p)).sum(axis=1)
@@ -115,16 +108,12 @@ def backward(A, w, a, i, f, g, o, c, h, p, Wx, Wh, b, Wo, bo):
 
 
 # How can one find such a line? Move each number a little up and down: a central difference.
-
-
 def central_difference(f, x, step):
     """The gradient (n,) of a function f(x) -> number at x (n,): each x[k] moved by +-step."""
     raise NotImplementedError("(f(x up) - f(x down)) / (2 step), one k after the other")
 
 
 # --- 5. A reward of your own ------------------------------------------------------------------
-
-
 def my_reward(accuracy, latency_ms, target_ms):
     """A reward whose best cell is that of Eq. 1: the most accurate one under T.
 
@@ -134,8 +123,6 @@ def my_reward(accuracy, latency_ms, target_ms):
 
 
 # --- 6. Equal latency penalties ---------------------------------------------------------------
-
-
 def equal_exponent(accuracy, target_ms, x, y):
     """The w at which MnasNet's reward, at LAT = T, has the latency penalty of the proposed one.
 
@@ -160,8 +147,6 @@ def verdicts_that_change(judged):
 
 
 # --- 8. What "stays under T" means ------------------------------------------------------------
-
-
 def stays_under(latency_ms, target_ms):
     """After how many samples three windows in a row have, for the first time, means <= T.
 
@@ -176,8 +161,6 @@ def stays_under(latency_ms, target_ms):
 # (without a display: run_experiment.py --benchmark ... --quick --out phone draws landscape.png).
 # Without the phone's table, the check uses the benchmark that ships, and so can you. First guess,
 # with the stars covered: where does the highest curve of each reward touch the cloud of cells?
-
-
 def prediction(benchmark, target_ms):
     """{"mnasnet": (ms, percent), "proposed": (ms, percent)}: the best cell of each reward.
 
@@ -191,8 +174,6 @@ def prediction(benchmark, target_ms):
 #     z2_t = h1_t Wx2 + h2_{t-1} Wh2 + b2,   and the logits are h2_t Wo + bo
 # Wx (V, 4H), Wh (H, 4H), b (4H,); Wx2 (H, 4H), Wh2 (H, 4H), b2 (4H,); Wo (H, K), bo (K,). All
 # states start at 0.
-
-
 def forward_2(cell, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
     """The probabilities p (S, K) of the operations while this cell (S,) is written."""
     raise NotImplementedError("two pairs of states: c1, h1 and c2, h2")
@@ -205,8 +186,6 @@ def backward_2(cell, A, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
 
 # --- 11. A batch of networks per update -------------------------------------------------------
 # controller_plain.Reinforce takes one step per network. Most papers average over a batch first.
-
-
 def learn_from_batch(search, reward_of, size):
     """One step of Adam along the mean gradient of `size` cells; returns the search.
 
@@ -217,8 +196,6 @@ def learn_from_batch(search, reward_of, size):
 # --- 12. Where a search of unlimited length goes ----------------------------------------------
 # The expected update of every prefix vanishes where p(a | prefix) is proportional to
 # exp(Q(prefix, a) / w). Q is the expected reward after choosing a: first for the last edge.
-
-
 def fixed_point(R, w):
     """p (5, 5, 5, 5, 5, 5): the probability of each cell. R (5, 5, 5, 5, 5, 5): its reward."""
     raise NotImplementedError("softmax over the last axis, then the mean over it; six times")
@@ -226,8 +203,6 @@ def fixed_point(R, w):
 
 # --- 13. Coupled gates ------------------------------------------------------------------------
 # A variant of the LSTM has no input gate: i = 1 - f, so that c = f c_before + (1 - f) g.
-
-
 def dz_coupled(dh, dc, f, g, o, c, c_before):
     """The gradient with respect to z (3H,), in the order f, g, o.
 

@@ -17,43 +17,35 @@ from controller_plain import LESSON, K, Reinforce, forward, teacher_forcing_nois
 from figures import BLANK, GREY, draw_landscape, levels_of, palette, picture, title_of
 from figures import mark_target_upright as mark_target
 from nas_benchmark import EDGES, N_CELLS, OPERATIONS, SHORT, cell_to_row
-from nas_reward import COMPARED, PAIR, SAMPLES, T_MS, TABLE_1, mnasnet_slope, proposed_slope
+from nas_reward import COMPARED, PAIR, SAMPLES, SLOPES, T_MS, TABLE_1
 from nas_search import Problem
 
 
 def write_drawings(folder):
     """The pictures that need no run, into `folder`."""
-    draw_cell(folder / "cell.png")
-    draw_loop(folder / "loop.png")
-    draw_lstm(folder / "lstm.png")
-    draw_update(folder / "update.png")
-    draw_vote(folder / "vote.png")
-    slopes(folder / "slopes.png")
-    table_1(folder / "table1.png")
+    for draw in (cell, loop, lstm, slopes, table1, update, vote):
+        draw(folder / f"{draw.__name__}.png")
 
 
-def slopes(path, target_ms=T_MS):
+def slopes(path):
     """What one more millisecond costs under each reward; under the proposed, at any accuracy."""
+    ms = np.linspace(2, 1.5 * T_MS - 1, 400)
     colours = palette(PAIR)
-    ms = np.linspace(2, 1.5 * target_ms - 1, 400)
-    costs = {
-        "mnasnet, accuracy 50%": -mnasnet_slope(0.5, ms, target_ms),
-        "mnasnet, accuracy 70%": -mnasnet_slope(0.7, ms, target_ms),
-        "proposed, any accuracy": -proposed_slope(0.5, ms, target_ms),
-    }
-    title = "Reward lost per extra millisecond"
-    with picture(path, title) as [[axes]]:
-        for label, cost in costs.items():
-            reward = label.partition(",")[0]
-            style = ":" if "50%" in label else "-"
-            axes.plot(ms, 1000 * cost, style, color=colours[reward], label=label)
+    with picture(path, "Reward lost per extra millisecond") as [[axes]]:
+        for name, accuracy, at, style in (
+            ("mnasnet", 0.5, "accuracy 50%", ":"),
+            ("mnasnet", 0.7, "accuracy 70%", "-"),
+            ("proposed", 0.5, "any accuracy", "-"),
+        ):
+            cost = -SLOPES[COMPARED[name]](accuracy, ms)
+            axes.plot(ms, 1000 * cost, style, color=colours[name], label=f"{name}, {at}")
         axes.set(xlabel="latency (ms)", ylabel="reward lost per ms (thousandths)")
-        axes.set(xlim=(0, 1.5 * target_ms), ylim=(0, 340 / target_ms))
+        axes.set(xlim=(0, 1.5 * T_MS), ylim=(0, 20))
         axes.legend(loc="upper center")
-        mark_target(axes, target_ms)
+        mark_target(axes, T_MS)
 
 
-def table_1(path):
+def table1(path):
     """Table 1's three pairs, joined by lines: where a line rises, the second network wins."""
     colours = palette(PAIR)
     title = "Table 1: where a line rises, the reward prefers the second network"
@@ -84,7 +76,7 @@ def label_pair(axes, case, accuracy, ms, R):
 
 
 EXAMPLE = (3, 1, 3, 0, 1, 3)  # the cell that nas_benchmark's docstring explains
-NODES = ((1.4, 4.2), (4.7, 6.7), (7.3, 1.7), (10.6, 4.2))  # where they stand, in inches
+NODES = np.array([(1.4, 4.2), (4.7, 6.7), (7.3, 1.7), (10.6, 4.2)])  # where they stand, in inches
 NODE_COLOUR = "#CFE8F7"
 BACK = "#D55E00"  # the way of the gradient
 
@@ -100,29 +92,31 @@ def drawing(path, title):
 
 
 def write(axes, x, y, text, size=22, ha="center", **style):
-    """A text beside or around (x, y)."""
     axes.text(x, y, text, fontsize=size, ha=ha, va="center", **style)
 
 
 def arrow(axes, x1, y1, x2, y2, **style):
-    """An arrow from (x1, y1) to (x2, y2)."""
     usual = dict(arrowstyle="-|>", mutation_scale=30, lw=3, color="black")
     axes.annotate("", (x2, y2), (x1, y1), arrowprops=usual | style)
 
 
 def box(axes, corner, width, height):
-    """A box with round corners."""
     style = dict(boxstyle="round", fc=NODE_COLOUR, lw=2)
     axes.add_patch(FancyBboxPatch(corner, width, height, **style))
 
 
-def draw_cell(path):
+def cell(path):
     """The cell 3 1 3 0 1 3: nodes, edges with their numbers, and the operations to choose from."""
     digits = " ".join(map(str, EXAMPLE))
     title = f"A cell: one of 5 operations on each of 6 edges. This one is {digits}"
     with drawing(path, title) as axes:
         for edge, (start, end) in enumerate(EDGES):
-            draw_edge(axes, edge, np.array(NODES[start]), np.array(NODES[end]))
+            cut = OPERATIONS[EXAMPLE[edge]] == "none"  # pale and dashed
+            ink = GREY if cut else "black"
+            style = dict(color=ink, ls="--" if cut else "-", shrinkA=48, shrinkB=48)
+            arrow(axes, *NODES[start], *NODES[end], **style)
+            at = 0.65 * NODES[start] + 0.35 * NODES[end]
+            write(axes, *at, f"edge {edge}: {EXAMPLE[edge]}", color=ink, bbox=BLANK)
         for at, name in zip(NODES, ("0\nin", "1", "2", "3\nout"), strict=True):
             axes.add_patch(Circle(at, 0.62, fc=NODE_COLOUR, ec="black", lw=2, zorder=3))
             write(axes, *at, name, zorder=4)
@@ -132,17 +126,7 @@ def draw_cell(path):
         axes.text(8, 0.4, f"{row}; a node is the sum of its incoming edges", ha="center")
 
 
-def draw_edge(axes, edge, start, end):
-    """An arrow from node to node with its operation on it; pale and dashed if the edge is cut."""
-    operation = EXAMPLE[edge]
-    cut = OPERATIONS[operation] == "none"
-    ink = GREY if cut else "black"
-    arrow(axes, *start, *end, color=ink, ls="--" if cut else "-", shrinkA=48, shrinkB=48)
-    at = 0.65 * start + 0.35 * end
-    write(axes, *at, f"edge {edge}: {operation}", color=ink, bbox=BLANK)
-
-
-def draw_loop(path):
+def loop(path):
     """The loop of reinforcement learning: controller, benchmark, reward, and back."""
     update = "REINFORCE: cells that beat the\nbaseline become more probable"
     with drawing(path, f"One step of a search, done {SAMPLES:,} times") as axes:
@@ -160,13 +144,13 @@ def draw_loop(path):
 def name_box(axes, x, y, name, text):
     """A box around (x, y) with a name and what it stands for."""
     box(axes, (x - 2, y - 0.95), 4, 1.9)
-    write(axes, x, y + 0.75, name, size=26, weight="bold")
+    write(axes, x, y + 0.75, name, 26, weight="bold")
     write(axes, x, y - 0.35, text)
 
 
-def draw_update(path):
+def update(path):
     """How the second and the third update of the printed lesson change the first softmax."""
-    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    problem = Problem(nas_benchmark.load(), PAIR, T_MS)
     R = problem.reward_tables["proposed"]
     search = Reinforce(seed=4, **LESSON)
     search.search(R, 1)
@@ -185,9 +169,9 @@ def draw_update(path):
         panels[0].set_ylabel("change of p (percentage points)")
 
 
-def draw_vote(path):
+def vote(path):
     """Cells, T and the curves of equal reward: where will each search go? Without the answer."""
-    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
+    problem = Problem(nas_benchmark.load(), PAIR, T_MS)
     levels = levels_of(problem)
     title = "Where will a search with each reward go?"
     with picture(path, title, columns=2) as [panels]:
@@ -197,7 +181,7 @@ def draw_vote(path):
         panels[0].set_ylabel("accuracy (%)")
 
 
-def draw_lstm(path):
+def lstm(path):
     """Two steps of the LSTM: forward in black, and back, where c and h collect two gradients."""
     gates = "z = Wx[a] + h Wh + b\ni, f, o = sigmoid(z)\ng = tanh(z)"
     twice = "orange dots: c and h are used twice, so each collects two gradients"
@@ -206,26 +190,26 @@ def draw_lstm(path):
             middle = x + 2.1
             right = x + 4.9
             box(axes, (x, 1.7), 4.2, 2.1)
-            write(axes, middle, 2.75, gates, size=18)
+            write(axes, middle, 2.75, gates, 18)
             write(axes, middle, 0.9, f"step {t}")
             arrow(axes, middle, 3.9, middle, 6.3)
-            write(axes, x + 1.9, 5.6, "+ i g", size=20, ha="right")
-            write(axes, x + 0.1, 6.85, "f c", size=20)
+            write(axes, x + 1.9, 5.6, "+ i g", 20, "right")
+            write(axes, x + 0.1, 6.85, "f c", 20)
             arrow(axes, x + 4.0, 6.3, right, 4.9)
-            write(axes, x + 4.95, 5.55, "o tanh(c)", size=18, ha="left")
+            write(axes, x + 4.95, 5.55, "o tanh(c)", 18, "left")
             arrow(axes, right, 5.1, right, 7.9)
-            write(axes, x + 5.1, 7.6, "logits = h Wo", size=18, ha="left")
+            write(axes, x + 5.1, 7.6, "logits = h Wo", 18, "left")
             for used_twice in ((x + 4.0, 6.4), (right, 4.9)):
                 axes.add_patch(Circle(used_twice, 0.16, fc=BACK, zorder=4))
         arrow(axes, 0.6, 6.4, 15.8, 6.4)
-        write(axes, 0.5, 6.4, "c", size=24, ha="right")
+        write(axes, 0.5, 6.4, "c", 24, "right")
         arrow(axes, 6.3, 4.9, 8.3, 3.3)
-        write(axes, 7.6, 4.45, "h", size=24, ha="left")
+        write(axes, 7.6, 4.45, "h", 24, "left")
         arrow(axes, 15.8, 6.1, 0.6, 6.1, color=BACK, ls="--")
         axes.text(8.9, 5.5, "dc f", ha="center", color=BACK, fontsize=20)
         arrow(axes, 8.3, 2.85, 6.2, 4.55, color=BACK, ls="--")
         axes.text(6.95, 3.2, "Wh dz", ha="right", color=BACK, fontsize=20)
-        write(axes, 8, 0.25, twice, size=20, color=BACK)
+        write(axes, 8, 0.25, twice, 20, color=BACK)
 
 
 def main(argv):

@@ -6,85 +6,140 @@
 
 Each answer is compared with an oracle: a formula, an exact computation over all 15,625 cells,
 controller_plain, or central differences. The check names the first number that differs, and where
-it stands. The exit code is 0 if all that was asked for is right.
+it stands. The exit code is 0 if it is right.
 
 A check runs in a process of its own, which no answer can hang, or end unnoticed. It is a generator:
-it yields the name of each part that is right, and raises Wrong at the first that is not.
-docs/solutions.md has our answers; docs/test_docs.py runs them, and three slips of each."""
+it yields the name of each part that is right, and raises Wrong at the first that is not."""
 
-import argparse
+import copy
 import functools
 import itertools
-import json
 import math
-import subprocess
+import re
+import runpy
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import traceback
+from collections import namedtuple
 from pathlib import Path
-from typing import NamedTuple
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the program's files
 
 import run_experiment  # first: it sets the number of BLAS threads  # isort: skip
 import numpy as np
-from marking import Answers, Wrong, as_numbers, compare
 
 import claims
 import command_line
 import controller_plain as plain
 import nas_benchmark
 import nas_reward
-from controller_plain import START, K, S, V
+from command_line import UserError, one_line
+from controller_plain import K, S, V
 from nas_benchmark import SHORT
-from nas_reward import COMPARED, PAIR, T_MS, WINDOW
-from nas_search import CORES, HYPERPARAMETERS, Problem, fixed_point_policy, run_searches
+from nas_reward import COMPARED, PAIR, SAMPLES, T_MS, WINDOW, X, Y
+from nas_search import CORES, HYPERPARAMETERS, WORKERS, Problem, fixed_point_policy, run_searches
 
 ANSWERS = Path(__file__).with_name("answers.py")
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"  # build_benchmark.py tables --device pixel3
 SEEDS = range(run_experiment.SEEDS)  # of a verdict
 FEW_SEEDS = range(8)  # of a look
-SAMPLES = nas_reward.SAMPLES
 FEW_SAMPLES = 600  # of a look at the plain controller, which is slow
+surrogate = functools.cache(nas_benchmark.load)  # the benchmark that ships
 
 
-@functools.cache
-def surrogate():
-    """The benchmark that ships."""
-    return nas_benchmark.load(nas_benchmark.SURROGATE)
+# --- How an answer is marked ------------------------------------------------------------------
 
 
-# --- What entries of tensors are called -------------------------------------------------------
+class Wrong(UserError):
+    """An answer is wrong or missing; the message names the number, and where it stands."""
 
 
-def units(H):
-    return [f"unit {k}" for k in range(H)]
+class Answers:
+    """The functions of a file of answers: `mine("dh", ...)` calls its dh.
+
+    Whatever goes wrong in there becomes a Wrong of one line. Arguments are copied, so that an
+    answer that changes them spoils no later one. note(name), if given, is told what runs next."""
+
+    def __init__(self, path, note=None):
+        self.path = Path(path)
+        self.note = note
+        self.functions = self.guarded(self.path.name, runpy.run_path, str(self.path))
+
+    def __call__(self, name, *arguments, **keywords):
+        if name not in self.functions:
+            raise Wrong(f"{self.path.name} has no function `{name}`")
+        arguments, keywords = copy.deepcopy((arguments, keywords))
+        answer = self.guarded(name, self.functions[name], *arguments, **keywords)
+        if answer is None:
+            raise Wrong(f"{name} returns None: is there a `return`?")
+        return answer
+
+    def guarded(self, name, function, *arguments, **keywords):
+        """function(...), with any exception turned into Wrong."""
+        if self.note:
+            self.note(name)
+        try:
+            return function(*arguments, **keywords)
+        except SystemExit:
+            raise Wrong(f"{name} ends the program: an answer must not call exit()") from None
+        except NotImplementedError as hint:
+            raise Wrong(f"{name} is still to be written. Hint: {hint}") from None
+        except Wrong:
+            raise
+        except (Exception, GeneratorExit) as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
+            where = f" ({self.path.name}, line {lines[-1]})" if lines else ""
+            says = f"{type(error).__name__}: {one_line(str(error))}"
+            raise Wrong(f"{name} raises {says}{where}") from None
 
 
-def columns(H):
-    return [f"gate {gate}, {unit}" for gate in "ifgo" for unit in units(H)]
+def compare(name, found, expected, *axes, tolerance=1e-6, at=()):
+    """Raise Wrong if `found` is not `expected`: at the first entry that differs, or is NaN.
+
+    axes: a kind for `label` each, to say where, after the words `at`. tolerance: absolute, and
+    relative above 1."""
+    expected = np.asarray(expected, float)
+    found = as_numbers(name, found, expected.shape)
+    near = np.abs(found - expected) <= tolerance * np.maximum(1, np.abs(expected))
+    if not near.all():
+        first = tuple(np.argwhere(~near)[0])
+        entries = zip(axes, first, expected.shape, strict=True)
+        words = [*at, *itertools.starmap(label, entries)]
+        place = f" ({', '.join(words)})" if words else ""
+        numbers = f"yours {found[first]:.6g}, expected {expected[first]:.6g}"
+        raise Wrong(f"{name}{place}: {numbers}")
 
 
-STEPS = [f"t = {t}" for t in range(S)]
-CHOICES = [f"operation {name}" for name in SHORT]
-TOKENS = [*(f"token {name}" for name in SHORT), "the start token"]
+def label(kind, k, size):
+    """What entry k of an axis is called. kind: "operation", "token", a format such as "unit {}", or
+    the gates that share the axis, such as "ifgo"."""
+    if kind in ("operation", "token"):
+        return f"{kind} {[*SHORT, 'start'][k]}"
+    if kind in ("ifgo", "fgo"):
+        gate, unit = divmod(k, size // len(kind))
+        return f"gate {kind[gate]}, unit {unit}"
+    return kind.format(k)
 
 
-def axes_of_weights(H):
-    """{derivative: what the entries along its axes are called}, the ones near the output first."""
-    return dict(
-        dbo=(CHOICES,),
-        dWo=(units(H), CHOICES),
-        db2=(columns(H),),
-        dWh2=([f"from {unit}" for unit in units(H)], columns(H)),
-        dWx2=([f"from {unit} below" for unit in units(H)], columns(H)),
-        db=(columns(H),),
-        dWh=([f"from {unit}" for unit in units(H)], columns(H)),
-        dWx=(TOKENS, columns(H)),
-    )
+def as_numbers(name, found, shape=()):
+    """What an answer returned as an array of floats of this shape, or Wrong."""
+    try:
+        found = np.asarray(found, float)
+    except (TypeError, ValueError, OverflowError):
+        text = one_line(str(found), 60)
+        raise Wrong(f"{name} is not a number or an array: {text}") from None
+    if found.shape != shape:
+        raise Wrong(f"{name} has the shape {found.shape}, and should have {shape}")
+    return found
+
+
+def entry(function, found, key):
+    """found[key] of the dict that a function of the reader's returned, or Wrong."""
+    if not isinstance(found, dict) or key not in found:
+        raise Wrong(f"{function} should return a dict with the key {key!r}")
+    return found[key]
 
 
 # --- 1 and 2: the rewards ---------------------------------------------------------------------
@@ -97,12 +152,17 @@ def proposed_entries():
             yield *network, float(printed)
 
 
+def number_of(answers, name, *arguments):
+    """(the call as text, the number that the reader's function returns)."""
+    call = f"{name}({', '.join(f'{x:g}' for x in arguments)})"
+    return call, float(as_numbers(call, answers(name, *arguments)))
+
+
 def check_eq_4(answers):
     expected = {}
     for accuracy, latency_ms, printed in proposed_entries():
-        L = (printed - nas_reward.X * accuracy) / nas_reward.Y
-        name = f"latency_part({printed}, {accuracy})"
-        compare(name, answers("latency_part", printed, accuracy), L, tolerance=5e-4)
+        L = (printed - X * accuracy) / Y
+        compare(*number_of(answers, "latency_part", printed, accuracy), L, tolerance=5e-4)
         expected[latency_ms] = L
     yield "latency_part"
     c, b = as_numbers("curve()", answers("curve"), (2,))
@@ -115,17 +175,15 @@ def check_eq_4(answers):
 
 
 def check_exponent(answers):
-    accuracy, latency_ms = 0.6, 8.0
     for gain, factor in ((0.05, 2), (0.05, 4), (0.10, 2)):
-        name = f"exponent({gain}, {factor})"
-        w = float(as_numbers(name, answers("exponent", gain, factor)))
-        slower = (accuracy * (1 + gain), latency_ms * factor)
-        first = nas_reward.mnasnet(accuracy, latency_ms, alpha=w, beta=w)
-        second = nas_reward.mnasnet(*slower, alpha=w, beta=w)
+        call, w = number_of(answers, "exponent", gain, factor)
+        accuracy, latency_ms = 0.6 * (1 + gain), 8 * factor
+        first = nas_reward.mnasnet(0.6, 8, alpha=w, beta=w)
+        second = nas_reward.mnasnet(accuracy, latency_ms, alpha=w, beta=w)
         if not abs(first - second) < 2e-4:  # -0.07 itself is rounded
-            has = f"{accuracy:.0%}, {latency_ms:g} ms has the reward {first:.4f}"
-            has += f", and {slower[0]:.0%}, {slower[1]:g} ms {second:.4f}"
-            raise Wrong(f"{name} = {w:.4g}: then {has}")
+            has = f"60%, 8 ms has the reward {first:.4f}"
+            has += f", and {accuracy:.0%}, {latency_ms} ms {second:.4f}"
+            raise Wrong(f"{call} = {w:.4g}: then {has}")
     yield "exponent"
 
 
@@ -146,32 +204,29 @@ def a_network(H=3, seed=0):
 def check_five_steps(answers):
     A, w, tensors, weights = a_network()
     a, i, f, g, o, c, h, p = tensors.values()
-    H = h.shape[1]
     right = plain.backward(A, w, **tensors, **weights)
     dh, dc, dz = right["dh"], right["dc"], right["dz"]
 
     for name, weight in (("dlogits at w = 0", 0.0), ("dlogits", w)):
         found = answers("dlogits", A, weight, p, a[:S])
         expected = plain.backward(A, weight, **tensors, **weights)["dlogits"]
-        compare(name, found, expected, (STEPS, CHOICES))
+        compare(name, found, expected, "t = {}", "operation")
         yield name
 
-    def later(tensor):
-        """The tensor at step t + 1, for each t; 0 after the last step."""
-        return np.append(tensor[1:S], np.zeros_like(tensor[:1]), axis=0)
+    def after(tensor, t):
+        """The tensor at step t + 1; 0 after the last step."""
+        return tensor[t + 1] if t < S - 1 else np.zeros_like(tensor[t])
 
     Wo, Wh = weights["Wo"], weights["Wh"]
     arguments = {
-        "dh": lambda t: (right["dlogits"][t], later(dz)[t], Wo, Wh),
-        "dc": lambda t: (dh[t], c[t], o[t], later(dc)[t], later(f)[t]),
+        "dh": lambda t: (right["dlogits"][t], after(dz, t), Wo, Wh),
+        "dc": lambda t: (dh[t], c[t], o[t], after(dc, t), after(f, t)),
         "dz": lambda t: (dh[t], dc[t], i[t], f[t], g[t], o[t], c[t], c[t - 1]),
     }
-    for name, labels in dict(dh=units(H), dc=units(H), dz=columns(H)).items():
+    for name, axis in dict(dh="unit {}", dc="unit {}", dz="ifgo").items():
         for t in reversed(range(S)):  # as BPTT goes
-            place = f"right at t = {t + 1}, not at t = {t}" if t < S - 1 else f"t = {t}"
-            found = answers(name, *arguments[name](t))
-            at_t = [f"{place}, {label}" for label in labels]
-            compare(name, found, right[name][t], (at_t,))
+            at = f"right at t = {t + 1}, not at t = {t}" if t < S - 1 else f"t = {t}"
+            compare(name, answers(name, *arguments[name](t)), right[name][t], axis, at=[at])
         yield name
 
     found = answers("dW", a, h, dz)
@@ -179,34 +234,35 @@ def check_five_steps(answers):
         raise Wrong("dW should return three arrays, (dWx, dWh, db)")
     names = ("dWx", "dWh", "db")
     expected = {name: right[name] for name in names}
-    yield from compare_weights(dict(zip(names, found, strict=True)), expected, H)
+    yield from compare_weights("dW", dict(zip(names, found, strict=True)), expected)
 
 
 def central_differences(loss, weights, step=1e-5):
     """{derivative: array}: each weight is moved a little up and down."""
     gradient = {}
     for name, weight in weights.items():
-        gradient["d" + name] = np.zeros_like(weight)
-        for place in np.ndindex(weight.shape):
-            kept = weight[place]
-            weight[place] = kept + step
-            above = loss()
-            weight[place] = kept - step
-            below = loss()
-            weight[place] = kept
-            gradient["d" + name][place] = (above - below) / (2 * step)
+        gradient["d" + name] = slopes = np.zeros_like(weight)
+        for place, move in itertools.product(np.ndindex(weight.shape), (step, -step)):
+            weight[place] += move
+            slopes[place] += loss() / (2 * move)
+            weight[place] -= move
     return gradient
 
 
-def compare_weights(found, expected, H):
-    """Yield each derivative by a weight that is right, those near the output first."""
-    if not isinstance(found, dict):
-        raise Wrong("the derivatives should be a dict of dWx, dWh, ...")
-    for name, axes in axes_of_weights(H).items():
+AXES = dict(bo="operation", Wo="unit {}, operation")  # those near the output are first
+AXES |= dict(b2="ifgo", Wh2="from unit {}, ifgo", Wx2="from unit {} below, ifgo")
+AXES |= dict(b="ifgo", Wh="from unit {}, ifgo", Wx="token, ifgo")
+
+
+def compare_weights(function, found, expected, d="d"):
+    """Yield the name of each derivative by a weight, or with d="" of each weight, that is right.
+
+    found: what this function returned; expected: a dict of all, or of some."""
+    for weight, axes in AXES.items():
+        kinds = axes.split(", ")
+        name = d + weight
         if name in expected:
-            if name not in found:
-                raise Wrong(f"the dict has no {name}")
-            compare(name, found[name], expected[name], axes, tolerance=1e-5)
+            compare(name, entry(function, found, name), expected[name], *kinds, tolerance=1e-5)
             yield name
 
 
@@ -218,17 +274,15 @@ def check_silent_bug(answers):
         lambda: plain.loss(A, w, **plain.forward(noise, **weights, **start)), weights
     )
     found = answers("backward", A, w, **tensors, **weights)
-    yield from compare_weights(found, expected, len(weights["Wh"]))
-    x = np.array([0.3, -1.0, 2.0])
+    yield from compare_weights("backward", found, expected)
     name = "central_difference"
+    x = np.array([0.3, -1.0, 2.0])
     found = answers(name, lambda x: float(np.sin(x) @ [1, 2, 3]), x, 1e-3)
-    labels = [f"x[{k}]" for k in range(3)]
-    compare(name, found, np.cos(x) * [1, 2, 3], (labels,), tolerance=1e-5)
+    compare(name, found, np.cos(x) * [1, 2, 3], "x[{}]", tolerance=1e-5)
     yield name
 
 
 def show_silent_bug(answers):
-    """How searches fare that learn by the reader's backward pass, and by the right one."""
     table = Problem(surrogate(), ["proposed"], T_MS).reward_tables["proposed"]
     seeds = FEW_SEEDS[:4]
     print(f"  mean reward of {len(seeds)} searches of {FEW_SAMPLES} networks, first and last 100:")
@@ -263,17 +317,13 @@ def check_my_reward(answers):
 
 
 def show_my_reward(answers):
-    """Where searches with the reader's reward end, with the paper's two, and with ours."""
+    def ours(accuracy, latency_ms, target_ms):
+        above = latency_ms > target_ms
+        return accuracy - 0.03 * above - 0.01 * np.maximum(latency_ms - target_ms, 0)
+
     mine = functools.partial(answers, "my_reward")
-    rewards = COMPARED | dict(mine=mine, ours=step_and_slope)
-    show_ends(Problem(surrogate(), rewards, T_MS))
+    show_ends(Problem(surrogate(), COMPARED | dict(mine=mine, ours=ours), T_MS))
     print("  ours: accuracy - 0.03 (LAT > T) - 0.01 max(LAT - T, 0). Can you beat it?")
-
-
-def step_and_slope(accuracy, latency_ms, target_ms):
-    """A reward whose searches end under T, and more accurate than those of a wall."""
-    above = latency_ms > target_ms
-    return accuracy - 0.03 * above - 0.01 * np.maximum(latency_ms - target_ms, 0)
 
 
 def searched(problem, seeds, hyperparameters=HYPERPARAMETERS):
@@ -301,28 +351,24 @@ def show_ends(problem):
 
 
 def described(cell):
-    """What Problem.facts says of a cell, in short."""
     return f"{cell['latency_ms']:.2f} ms, {cell['accuracy']:.2%}"
 
 
 def check_equal_strength(answers):
     settings = ((0.72, 17.0, 0.9, 0.1), (0.72, 4.0, 0.9, 0.1), (0.50, 17.0, 0.8, 0.2))
     for accuracy, target_ms, x, y in settings:
-        name = f"equal_exponent({accuracy:g}, {target_ms:g}, {x:g}, {y:g})"
-        found = answers("equal_exponent", accuracy, target_ms, x, y)
-        w = float(as_numbers(name, found))
+        call, w = number_of(answers, "equal_exponent", accuracy, target_ms, x, y)
         point = (accuracy, target_ms, target_ms)  # LAT = T: dR/dACC of mnasnet is 1
         first = -float(nas_reward.mnasnet_slope(*point, alpha=w, beta=w))
         second = -float(nas_reward.proposed_slope(*point, y=y)) / x
         if not abs(first - second) <= 1e-3 * second:
             costs = f"one ms more then costs {first:.6f} of accuracy, not {second:.6f}"
-            raise Wrong(f"{name} = {w:.4g}: {costs} as with the proposed reward")
+            raise Wrong(f"{call} = {w:.4g}: {costs} as with the proposed reward")
     yield "equal_exponent"
 
 
 def show_equal_strength(answers):
-    """Each reward's best cell, and where its searches end, with the exponents -0.07 and w_eq."""
-    w = float(answers("equal_exponent", 0.72, T_MS, nas_reward.X, nas_reward.Y))
+    _, w = number_of(answers, "equal_exponent", 0.72, T_MS, X, Y)
     equal = functools.partial(nas_reward.mnasnet, alpha=w, beta=w)
     show_ends(Problem(surrogate(), COMPARED | {f"w {w:.3f}": equal}, T_MS))
 
@@ -334,13 +380,11 @@ def check_no_baseline(answers):
     given = dict(HYPERPARAMETERS)
     without = given | dict(baseline_decay=None)
     verdicts = {"one": ("inside", "inside"), "two": ("supported", "inconclusive")}
-    verdicts["three"] = ("inconclusive", "reversed")
 
     def judged(hyperparameters):
         """Made-up verdicts, so that the check takes no time."""
         if hyperparameters not in (given, without):
-            changed = set(hyperparameters.items()) ^ set(given.items())
-            asked = sorted(f"{n} = {v}" for n, v in changed if given.get(n) != v)
+            asked = [f"{n} = {v}" for n, v in hyperparameters.items() if given.get(n) != v]
             raise Wrong(f"verdicts_that_change searches with {', '.join(asked)}; see Reinforce")
         k = int(hyperparameters == without)
         return [dict(claim=claim, verdict=pair[k]) for claim, pair in verdicts.items()]
@@ -360,7 +404,6 @@ def check_no_baseline(answers):
 
 
 def show_no_baseline(answers):
-    """The real verdicts, with and without baseline."""
     print(f"  searching twice with {len(SEEDS)} seeds; this takes a minute")
     problem = Problem(surrogate(), PAIR, T_MS)
     found = []  # with baseline, without: {claim: its result}
@@ -377,26 +420,26 @@ def show_no_baseline(answers):
         medians = " -> ".join("-" if median is None else f"{median:,.4g}" for median in both)
         text = found[0][claim]["text"]
         print(f"  {text}:\n    {' -> '.join(verdicts)}, median {medians}")
-    predicted = set(getattr(answers.module, "predicted", ()))
+    predicted = set(answers.functions.get("predicted", ()))
     hits = f"{len(predicted & changed.keys())} of {len(changed)} that change"
     print(f"  your prediction: {hits}, and {len(predicted - changed.keys())} that do not")
 
 
 def check_stays_under(answers):
     T = 17.0
-    means = np.array(list(itertools.product((16.0, T, T + 0.5), repeat=5)))  # (seeds, windows)
+    means = list(itertools.product((16.0, T, T + 0.5), repeat=5))  # (seeds, windows)
     latency_ms = np.repeat(means, WINDOW, axis=1)  # (seeds, samples)
     latency_ms[:, ::2] += 0.25  # not all networks of a window are alike
     latency_ms[:, 1::2] -= 0.25
-    first = [next((k for k in range(3) if all(row[k : k + 3])), 5) for row in means <= T]
-    seeds = [f"windows with the means {', '.join(f'{m:g}' for m in row)}" for row in means]
-    found = answers("stays_under", latency_ms, T)
-    compare("stays_under", found, WINDOW * np.array(first), (seeds,))
+    found = as_numbers("stays_under", answers("stays_under", latency_ms, T), (len(means),))
+    for row, after in zip(means, found, strict=True):
+        first = next((k for k in range(3) if max(row[k : k + 3]) <= T), 5)
+        at = f"windows with the means {', '.join(f'{m:g}' for m in row)}"
+        compare("stays_under", after, WINDOW * first, at=[at])
     yield "stays_under"
 
 
 def show_stays_under(answers):
-    """Three definitions of the same word, on the same searches."""
     print("  the default run; this takes half a minute")
     points = searched(Problem(surrogate(), PAIR, T_MS), SEEDS).points()
     definitions = {
@@ -424,9 +467,7 @@ def check_prediction(answers):
     optima = Problem(benchmark, PAIR, T_MS).optima()
     found = answers("prediction", benchmark, T_MS)
     for name in PAIR:
-        if not isinstance(found, dict) or name not in found:
-            raise Wrong(f"prediction should return a dict with the key {name!r}")
-        numbers = as_numbers(f"prediction of {name}", found[name], (2,))
+        numbers = as_numbers(f"prediction of {name}", entry("prediction", found, name), (2,))
         right = (optima[name]["latency_ms"], 100 * optima[name]["accuracy"])
         for what, number, best in zip(("ms", "percent"), numbers, right, strict=True):
             if not abs(number - best) <= 1:
@@ -446,44 +487,29 @@ def show_prediction(answers):
 # --- 10: a second layer -----------------------------------------------------------------------
 
 
-def step(z, c):
-    """One step of an LSTM: z (4H,), c (H,) -> the new c and h."""
-    zi, zf, zg, zo = np.split(z, 4)
-    c = plain.sigmoid(zf) * c + plain.sigmoid(zi) * np.tanh(zg)
-    return c, plain.sigmoid(zo) * np.tanh(c)
-
-
 def two_layers(cell, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
     """The oracle of exercise 10: p (S, K)."""
-    c1, h1, c2, h2 = np.zeros((4, len(Wh)))
-    token = START
-    p = []
-    for choice in cell:
-        c1, h1 = step(Wx[token] + h1 @ Wh + b, c1)
-        c2, h2 = step(h1 @ Wx2 + h2 @ Wh2 + b2, c2)
-        p.append(plain.softmax(h2 @ Wo + bo))
-        token = choice
-    return np.array(p)
+    below = plain.forward(plain.teacher_forcing_noise(cell), Wx, Wh, b, Wo, bo)["h"][:S]
+    # The second layer is the plain controller as well. Made to write 0, 1, 2, 3, 4, 0, it sees the
+    # start token first, then the tokens 0 to 4: in their place, it is given h of the first.
+    noise = plain.teacher_forcing_noise([*range(K), 0])
+    return plain.forward(noise, np.roll(below @ Wx2, -1, axis=0), Wh2, b2, Wo, bo)["p"]
 
 
 def check_second_layer(answers):
-    H = 2
-    rng = np.random.default_rng(1)
-    shapes = dict(Wx=(V, 4 * H), Wh=(H, 4 * H), b=(4 * H,), Wx2=(H, 4 * H), Wh2=(H, 4 * H))
-    shapes |= dict(b2=(4 * H,), Wo=(H, K), bo=(K,))
-    weights = {name: rng.normal(0, 0.7, shape) for name, shape in shapes.items()}
+    *_, weights = a_network(H=2, seed=1)
+    *_, upper = a_network(H=2, seed=2)
+    weights |= dict(Wx2=upper["Wx"][:2], Wh2=upper["Wh"], b2=upper["b"])
     cell = np.array([3, 0, 4, 3, 1, 1])
     found = answers("forward_2", cell, **weights)
-    compare("p", found, two_layers(cell, **weights), (STEPS, CHOICES))
+    compare("p", found, two_layers(cell, **weights), "t = {}", "operation")
     yield "p"
     A = -1.3
-
-    def loss():
-        p = two_layers(cell, **weights)
-        return -A * sum(np.log(p[t, cell[t]]) for t in range(S))
-
-    expected = central_differences(loss, weights)
-    yield from compare_weights(answers("backward_2", cell, A, **weights), expected, H)
+    expected = central_differences(
+        lambda: -A * np.log(two_layers(cell, **weights)[range(S), cell]).sum(), weights
+    )
+    found = answers("backward_2", cell, A, **weights)
+    yield from compare_weights("backward_2", found, expected)
 
 
 # --- 11 to 13: a batch, the fixed point, coupled gates ----------------------------------------
@@ -493,18 +519,14 @@ def check_batch(answers):
     right = a_search(3)
     for _ in range(3):  # so that Adam remembers something
         right.learn(reward_of(right.sample()))
-    before = right.t
     mine = answers("learn_from_batch", right, reward_of, 4)
     gradients = [right.gradient_of(reward_of(right.sample())) for _ in range(4)]
     right.step({name: sum(g[name] for g in gradients) / 4 for name in gradients[0]})
     if not isinstance(mine, plain.Reinforce):
         raise Wrong("learn_from_batch should return the search")
     if mine.t != right.t:
-        raise Wrong(f"learn_from_batch took {mine.t - before} steps of Adam, and should take one")
-    for name, axes in axes_of_weights(len(right.weights["Wh"])).items():
-        if name[1:] in right.weights:
-            compare(name[1:], mine.weights[name[1:]], right.weights[name[1:]], axes)
-    yield "learn_from_batch"
+        raise Wrong(f"learn_from_batch took {mine.t - 3} steps of Adam, and should take one")
+    yield from compare_weights("learn_from_batch", mine.weights, right.weights, d="")
 
 
 def reward_of(cell):
@@ -519,7 +541,8 @@ def check_fixed_point(answers):
         found = as_numbers("fixed_point", answers("fixed_point", R, w), R.shape)
         for t in reversed(range(S)):  # as the policy is made
             name = f"p(a | prefix) of edge {t}, w = {w:g}"
-            compare(name, of_edge(t, found), of_edge(t, expected), [CHOICES] * (t + 1), 1e-9)
+            kinds = ["operation"] * (t + 1)
+            compare(name, of_edge(t, found), of_edge(t, expected), *kinds, tolerance=1e-9)
         compare("the sum of p", found.sum(), 1.0)
         yield f"w = {w:g}"
 
@@ -532,12 +555,12 @@ def of_edge(t, p):
 
 def check_coupled_gates(answers):
     rng = np.random.default_rng(6)
-    H = 3
-    z = rng.normal(size=3 * H)
-    dh, dc, c_before = rng.normal(size=(3, H))
+    z = rng.normal(size=9)
+    dh, dc, c_before = rng.normal(size=(3, 3))
 
     def state(z):
-        f, g, o = plain.sigmoid(z[:H]), np.tanh(z[H : 2 * H]), plain.sigmoid(z[2 * H :])
+        zf, zg, zo = np.split(z, 3)
+        f, g, o = plain.sigmoid(zf), np.tanh(zg), plain.sigmoid(zo)
         return f, g, o, f * c_before + (1 - f) * g
 
     f, g, o, c = state(z)
@@ -547,24 +570,16 @@ def check_coupled_gates(answers):
         return dc @ now + dh @ (o * np.tanh(c))  # dc has what comes through h already
 
     expected = central_differences(loss, {"z": z})["dz"]
-    labels = [f"gate {gate}, {unit}" for gate in "fgo" for unit in units(H)]
     found = answers("dz_coupled", dh, dc, f, g, o, c, c_before)
-    compare("dz", found, expected, (labels,), 1e-5)
+    compare("dz", found, expected, "fgo", tolerance=1e-5)
     yield "dz_coupled"
 
 
 # --- The list ---------------------------------------------------------------------------------
 
 
-class Exercise(NamedTuple):
-    """title; minutes it takes; check(answers), a generator; show(answers), what there is to see."""
-
-    title: str
-    minutes: int
-    check: Callable
-    show: Callable | None = None
-
-
+# check(answers) is a generator; show(answers) prints what there is to see.
+Exercise = namedtuple("Exercise", "title minutes check show", defaults=[None])
 EXERCISES = {
     1: Exercise("Eq. 4 from Table 1", 10, check_eq_4),
     2: Exercise("Where -0.07 comes from", 5, check_exponent),
@@ -581,71 +596,65 @@ EXERCISES = {
     13: Exercise("Coupled gates", 15, check_coupled_gates),
 }
 SHOWN_WHEN_WRONG = (4, 5)  # where seeing what a wrong answer does is the point
+LIMIT_S = 10  # of a check
 
 
-def verdict(number, path=ANSWERS, diary=None):
+@np.errstate(all="ignore")
+def verdict(number, path=ANSWERS, note=None):
     """(right, line): whether an exercise is solved in the file `path`, and what to say of it."""
     right = []
     try:
-        with np.errstate(all="ignore"):
-            right += EXERCISES[number].check(Answers(path, diary))
-    except command_line.UserError as wrong:
+        right += EXERCISES[number].check(Answers(path, note))
+    except UserError as wrong:
         so_far = f"{', '.join(right)} right; " if right else ""
         return False, f"exercise {number}: {so_far}{wrong}"
     return True, f"exercise {number}: right ({', '.join(right)})"
 
 
-LIMIT_S = 10  # of a check
-
-
 def verdict_apart(number, path=ANSWERS):
     """`verdict`, from a process of its own: an answer may run for ever, or end the program."""
-    with tempfile.TemporaryDirectory() as folder:
-        diary = Path(folder) / "diary"
-        diary.write_text(json.dumps(Path(path).name), encoding="utf-8")
-        command = [sys.executable, "-B", __file__, str(number), "--answers", path, "--to", diary]
-        reason = "ended the program"
-        try:
-            subprocess.run(command, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL)
-        except subprocess.TimeoutExpired:
-            reason = f"was still running after {LIMIT_S} s"
-        found = json.loads(diary.read_text(encoding="utf-8"))
-    if isinstance(found, list):
-        return tuple(found)
-    return False, f"exercise {number}: not right: {found} {reason}"
+    ours, its = WORKERS.Pipe(duplex=False)
+    process = WORKERS.Process(target=send_verdict, args=(its, number, path), daemon=True)
+    command_line.start_undisturbed(process)
+    process.join(LIMIT_S)
+    hangs = process.is_alive()
+    process.kill()
+    reason = f"was still running after {LIMIT_S} s" if hangs else "ended the program"
+    said = "the check"
+    while ours.poll():
+        said = ours.recv()  # the name of what runs, or at last the verdict
+    if isinstance(said, str):
+        return False, f"exercise {number}: not right: {said} {reason}"
+    return said
+
+
+def send_verdict(link, number, path):
+    """In the process of a check: send the name of each function that runs, and the verdict."""
+    command_line.leave_signals_to_the_parent()
+    link.send(verdict(number, path, link.send))
 
 
 def print_list(path):
-    try:
-        Answers(path)
-    except Wrong as wrong:  # a syntax error, say
-        print(f"  {wrong}")
-    with ThreadPoolExecutor(CORES) as pool:
-        verdicts = pool.map(functools.partial(verdict_apart, path=path), EXERCISES)
-        for (number, exercise), (right, line) in zip(EXERCISES.items(), verdicts, strict=True):
-            done, half, _ = line.partition(" right; ")
-            state = "right" if right else "open"
-            if half:
-                state = f"open; {done.partition(': ')[2]} right"
-            print(f"  {number:2}  {exercise.title:34} {exercise.minutes:3} minutes  {state}")
+    for number, (title, minutes, *_) in EXERCISES.items():
+        right, line = verdict_apart(number, path)
+        _, _, said = line.partition(": ")
+        first = re.split("; | is still ", said)[0]
+        state = "right" if right else f"open: {one_line(first, 38)}"
+        print(f"  {number:2}  {title:32} {minutes:3} minutes  {state}", flush=True)
 
 
+@np.errstate(all="ignore")
 def main(argv):
     """The command: the list, or one exercise. Raises UserError; exits with 1 if it is wrong."""
     parser = command_line.Parser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("number", nargs="?", type=int, help="which exercise (default: the list)")
+    which = "which exercise (default: the list)"
+    parser.add_argument("number", nargs="?", type=int, choices=EXERCISES, help=which)
     parser.add_argument("--answers", type=Path, default=ANSWERS, metavar="FILE")
-    parser.add_argument("--to", type=Path, help=argparse.SUPPRESS)  # of verdict_apart
     args = parser.parse_args(argv)
     if not args.answers.is_file():
-        raise command_line.UserError(f"{args.answers}: there is no such file of answers")
+        raise UserError(f"{args.answers}: there is no such file of answers")
     if args.number is None:
         return print_list(args.answers)
-    if args.number not in EXERCISES:
-        raise command_line.UserError(f"exercises are numbered 1 to {len(EXERCISES)}")
-    if args.to:
-        found = verdict(args.number, args.answers, args.to)
-        return args.to.write_text(json.dumps(found), encoding="utf-8")
     right, line = verdict_apart(args.number, args.answers)
     print(line, flush=True)
     show = EXERCISES[args.number].show
@@ -653,7 +662,7 @@ def main(argv):
         try:
             show(Answers(args.answers))
         except Exception as error:  # what was wrong with it has been said
-            print(f"  nothing to show: {command_line.one_line(str(error), 76)}")
+            print(f"  nothing to show: {one_line(str(error), 76)}")
     if not right:
         sys.exit(1)
 

@@ -19,31 +19,8 @@ import drawings
 from command_line import Parser, run
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def shortened(printed):
-    """What a run prints, without most of the rows of the search."""
-    text = []
-    for section in re.split(r"\n(?=\n)", printed.strip("\n")):
-        lines = section.split("\n")
-        if section.strip().startswith("Search"):
-            lines = [*lines[:6], "  ...", *lines[-3:]]
-        text += lines
-    return "\n".join(text)
-
-
-def claims_of(printed):
-    """What a run prints from the claims on, but for the end."""
-    _, heading, rest = printed.partition("The paper's claims: ")
-    claims, _, _ = rest.partition("\nTime\n")
-    return f"{heading}{claims}".rstrip()
-
-
-def show(page, text):
-    """Put a text into the first block ```text of a page."""
-    before, rest = page.read_text(encoding="utf-8").split("```text\n", 1)
-    after = rest[rest.index("```") :]
-    page.write_text(f"{before}```text\n{text}\n{after}", encoding="utf-8")
+# The search as a run prints it: two lines and three rows, rows that are left out, three rows.
+SEARCH = r"(\nSearch.*(?:\n.+){4})(?:\n.+)*((?:\n.+){3})"
 
 
 def main(argv):
@@ -54,8 +31,13 @@ def main(argv):
     for picture in [*ROOT.glob("results/*.png"), ROOT / "results" / "search.gif"]:
         shutil.copy(picture, ROOT / "docs")
     drawings.write_drawings(ROOT / "docs")
-    show(ROOT / "docs" / "results.md", shortened(done.stdout))
-    show(ROOT / "README.md", claims_of(done.stdout))
+    shown = re.sub(SEARCH, r"\1\n  ...\2", done.stdout.strip("\n"), count=1)
+    claims = re.search(r"The paper's claims: .*?(?=\n+Time\n)", shown, re.S)[0]
+    for name, text in (("docs/results.md", shown), ("README.md", claims)):
+        page = ROOT / name
+        before, rest = page.read_text(encoding="utf-8").split("```text\n", 1)
+        _, _, after = rest.partition("\n```")
+        page.write_text(f"{before}```text\n{text}\n```{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

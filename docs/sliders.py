@@ -22,7 +22,6 @@ from nas_search import HYPERPARAMETERS, Problem, run_searches
 
 PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"
 MAKE_PHONE = "python data/build_benchmark.py tables --device pixel3"
-BOXES = ["best cell", "fixed point"]
 SEARCHES = 4  # per reward: one alone can mislead, and these take 3 s
 ENDS = f"Small dots: the ends of {SEARCHES} searches of {SAMPLES:,} samples; large dot: mean"
 PRESETS = {  # name: what one sees
@@ -42,8 +41,6 @@ class Explorer:
     def __init__(self, figure, benchmark):
         self.figure = figure
         self.usual = benchmark
-        self.benchmark = benchmark
-        self.ends = {}  # {reward: (ms, percent) of its searches}, until something moves
         self.panels = figure.subplots(1, 2)
         figure.subplots_adjust(left=0.07, right=0.97, top=0.86, bottom=0.36, wspace=0.1)
         colours = figures.palette(PAIR)
@@ -55,7 +52,7 @@ class Explorer:
         self.y = add(0.10, "y of proposed", 0.0, 0.4, Y, colours["proposed"])
         self.entropy = add(0.035, "entropy weight", 0.001, 0.02, weight, "black")
         place = figure.add_axes((0.56, 0.12, 0.13, 0.13), frameon=False)
-        self.boxes = CheckButtons(place, BOXES)
+        self.boxes = CheckButtons(place, ["best cell", "fixed point"])
         self.boxes.on_clicked(self.draw)
         self.button = Button(figure.add_axes((0.57, 0.03, 0.11, 0.07)), "run searches")
         self.button.on_clicked(self.search)
@@ -77,22 +74,15 @@ class Explorer:
         """Set everything as a preset says, and say what one sees."""
         sentence = PRESETS[name]
         self.benchmark = self.usual
-        target_ms = T_MS
-        w = ALPHA
-        if name == "equal penalty":
-            w = equal_strength(Y, self.usual.accuracy.max(), T_MS)
-        elif name == "17 ms on a phone":
+        if name == "17 ms on a phone":
             try:
                 self.benchmark = nas_benchmark.load(PHONE)
             except UserError:
                 sentence = f"No {PHONE.name} yet: {MAKE_PHONE}"
-        elif name == "seconds by mistake":
-            target_ms = T_MS / 1000
-        for slider, value in ((self.T, target_ms), (self.w, w), (self.y, Y)):
-            slider.eventson = False  # draw once, below
-            slider.set_val(value)
-            slider.eventson = True
-        self.draw()
+        equal_w = equal_strength(Y, self.usual.accuracy.max(), T_MS)
+        self.w.set_val(equal_w if name == "equal penalty" else ALPHA)
+        self.y.set_val(Y)
+        self.T.set_val(T_MS / 1000 if name == "seconds by mistake" else T_MS)
         self.figure.suptitle(sentence)
 
     def rewards(self):
@@ -122,45 +112,31 @@ class Explorer:
 
     def draw(self, _=None, ends=()):
         """Draw both panels for where the sliders stand, and ends {reward: (ms, percent)}."""
-        self.ends = dict(ends)
-        rewards = self.rewards()
-        for axes, name in zip(self.panels, rewards, strict=True):
-            self.draw_panel(axes, name, rewards[name])
+        self.ends = dict(ends)  # of searches, until something moves
+        for axes, (name, reward) in zip(self.panels, self.rewards().items(), strict=True):
+            self.draw_panel(axes, name, reward)
         self.panels[0].set_ylabel("accuracy (%)")
         self.figure.suptitle("")
         self.figure.canvas.draw_idle()
 
     def draw_panel(self, axes, name, reward):
-        """The cells, T, curves of equal reward, and what the boxes ask for; or why T is refused."""
+        """The landscape of a reward, and what the boxes ask for; or why T is refused."""
         colour = figures.palette(PAIR)[name]
-        x, y = figures.limits(self.benchmark)
         axes.clear()
-        figures.draw_cells(axes, self.benchmark)
-        figures.mark_target_upright(axes, self.T.val, at=0.06)
-        axes.set(xlim=x, ylim=y, xlabel="latency (ms)")
-        axes.set_title(figures.title_of(name), color=colour)
         try:
             problem = Problem(self.benchmark, {name: reward}, self.T.val)
         except UserError as refusal:
+            axes.axis("off")
             text = str(refusal).replace(": ", ":\n")
-            style = dict(color=colour, bbox=figures.BLANK, zorder=4)
-            middle = dict(ha="center", va="center", transform=axes.transAxes)
-            axes.text(0.5, 0.5, text, **style, **middle)
+            axes.text(0.5, 0.5, text, color=colour, ha="center", transform=axes.transAxes)
             return
-        R = problem.reward_tables[name]
-        best = np.argmax(R)
-        ms = np.linspace(*x, 300)
+        title = figures.title_of(name)
+        best = problem.optima()[name]
         best_cell, fixed_point = self.boxes.get_status()
-        for k in range(-6, 3):
-            curve = equal_reward(reward, R[best] + 0.02 * k, ms, self.T.val)
-            thick = best_cell and k == 0
-            axes.plot(ms, 100 * curve, color=colour, lw=3.5 if thick else 1)
-        said = []  # in the title
+        levels = best["reward"] + 0.02 * np.arange(-6, 3)
+        figures.draw_landscape(axes, problem, levels, name, colour, best_cell)
         if best_cell:
-            cell = problem.facts(best)
-            place = (cell["latency_ms"], 100 * cell["accuracy"])
-            axes.plot(*place, "*", color=colour, ms=28, mec="black", zorder=4)
-            said.append("best cell {:.1f} ms, {:.1f}%".format(*place))
+            title += ": best cell {latency_ms:.1f} ms, {accuracy:.1%}".format(**best)
         if fixed_point:
             end = problem.fixed_points(self.entropy.val)[name]
             figures.mark_fixed_point(axes, end, colour)
@@ -169,23 +145,14 @@ class Explorer:
             dots = dict(color=colour, mec="white", zorder=5)
             axes.plot(*mean, "o", ms=16, **dots)
             axes.plot(*self.ends[name], "o", ms=9, **dots)
-            said.append("searches end at {:.1f} ms, {:.1f}%".format(*mean))
-        if said:
-            title = f"{figures.title_of(name)}: " + "\n".join(said)
-            axes.set_title(title, color=colour)
-
-
-def equal_reward(reward, R, ms, target_ms):
-    """The accuracies (n,) with reward R at latencies ms (n,): both rewards are linear in ACC."""
-    at_0 = reward(np.zeros_like(ms), ms, target_ms)
-    at_1 = reward(np.ones_like(ms), ms, target_ms)
-    return (R - at_0) / (at_1 - at_0)
+            title += "\nsearches end at {:.1f} ms, {:.1f}%".format(*mean)
+        axes.set_title(title, color=colour)
 
 
 NO_WINDOW = "no window can be opened: no display, or neither Tk nor Qt (pip install PySide6)"
 
 
-def explore(argv):
+def main(argv):
     """Open the window. Raises UserError where there is no display."""
     parser = Parser(description="Sliders for T, w and y, over all cells of a benchmark.")
     parser.add_argument("--benchmark", metavar="PATH", help="a file of data/build_benchmark.py")
@@ -205,10 +172,5 @@ def explore(argv):
     return explorer
 
 
-def main(argv=None):
-    """Open the window; returns the exit code."""
-    return run(explore, argv)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main, sys.argv[1:]))
