@@ -5,7 +5,7 @@
 
 A number that the program knows is followed by an invisible comment with the expression that gives
 it and its format: 0.953<!-- 2**ALPHA:.3f -->. The rows of a table, below a header that is typed by
-hand, or other text stand between <!-- block eq_4() --> and <!-- end -->. Expressions are of
+hand, or other text stand between <!-- block optima() --> and <!-- end -->. Expressions are of
 docs/values.py. Other numbers are typed by hand, and unchecked; but on a page of study/, each with
 a decimal point and each whole percentage must stand in a table."""
 

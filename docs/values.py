@@ -17,15 +17,13 @@ import beyond  # noqa: F401
 import numpy as np
 import published  # noqa: F401
 import sensitivity  # noqa: F401
-from exercises import EXERCISES, proposed_entries, surrogate
+from exercises import EXERCISES, surrogate
 
 import claims
 import controller_plain as plain
 import nas_reward
 import nas_search
 from claims import LEVEL, MIN_RUNS  # noqa: F401
-from controller_plain import K
-from nas_benchmark import OPERATIONS, SHORT, cell_to_row
 from nas_reward import ALPHA, PAIR, SAMPLES, T_MS, X, Y, equal_strength  # noqa: F401
 from nas_search import HYPERPARAMETERS, words_of  # noqa: F401
 from run_experiment import SEEDS
@@ -37,12 +35,6 @@ def problem():
 
 
 # --- Numbers ----------------------------------------------------------------------------------
-
-
-def guess(b, latency_ms):
-    """b^L + LAT of a network of Table 1: 25.5 for the right base b of Eq. 4."""
-    found = {ms: (printed - X * accuracy) / Y for accuracy, ms, printed in proposed_entries()}
-    return b ** found[latency_ms] + latency_ms
 
 
 def said(k):
@@ -62,42 +54,6 @@ def random_count(low, high):
 
 def fenced(text):
     return f"```text\n{text}\n```"
-
-
-def row():
-    """The worked example of nas_benchmark.py: a cell, and its row."""
-    cell = (3, 1, 3, 0, 1, 3)
-    words = ", ".join(SHORT[k] for k in cell)
-    digits = " ".join(map(str, cell))
-    return fenced(f"{words}  =  {digits} in base {K}  =  row {cell_to_row(cell):,}")
-
-
-def eq_4():
-    """How Table 1 gives L, and L gives 25.5: four different latencies."""
-    firsts = {entry[1]: entry for entry in reversed([*proposed_entries()])}
-    for latency_ms, (accuracy, _, printed) in sorted(firsts.items()):
-        L = (printed - X * accuracy) / Y
-        power = T_MS**L
-        formula = f"({printed:.5f} - {X} * {accuracy:.2f}) / {Y} = {L:.4f}"
-        total = f"{power:.2f} + {latency_ms:.0f} = {power + latency_ms:.2f}"
-        yield f"{latency_ms:.0f} | {formula} | {power:.2f} | {total}"
-
-
-def by_hand():
-    """One step of size 1 on five logits that were equal, for an advantage of either sign."""
-    drawn = OPERATIONS.index("nor_conv_3x3")
-    p = np.full(K, 1 / K)
-    lines = [("", SHORT, "<9", ""), ("p", p, "<9.3f", "")]
-    for A in (0.1, -0.1):
-        dlogits = A * (p - np.eye(K)[drawn])
-        after = plain.softmax(np.log(p) - dlogits)
-        lines += [
-            (f"A = {A:+.1f}", [], "", ""),
-            ("  dlogits", dlogits, "<+9.3f", f"A (p - one-hot), {SHORT[drawn]} sampled"),
-            ("  new p", after, "<9.3f", "softmax(logits - dlogits)"),
-        ]
-    text = [f"{name:14}{plain.in_columns(v, form)}{why}".rstrip() for name, v, form, why in lines]
-    return fenced("\n".join(text))
 
 
 def second_update():
