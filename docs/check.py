@@ -4,27 +4,38 @@
     python docs/check.py --write    writes these numbers and tables anew
 
 A number that the program knows is followed by an invisible comment with the expression that gives
-it and its format: 0.953<!-- 2**ALPHA:.3f -->. The rows of a table, below a header that is typed by
-hand, or other text stand between <!-- block optima() --> and <!-- end -->. Expressions are of
-docs/values.py. Other numbers are typed by hand, and unchecked; but on a page of study/, each with
-a decimal point and each whole percentage must stand in a table."""
+it and its format: 0.953<!-- 2**nas_reward.ALPHA:.3f -->. The rows of a table, below a header that
+is typed by hand, or other text stand between <!-- block optima() --> and <!-- end -->. Expressions
+use what is imported or defined here. Other numbers are typed by hand, and unchecked; but on a page
+of study/, each with a decimal point and each whole percentage must stand in a table."""
 
 import difflib
 import functools
 import inspect
+import math  # noqa: F401
 import re
 import sys
 from pathlib import Path
 
-import values  # first: it finds the other folders  # isort: skip
+sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
 
+import tables  # first: it finds the other folders  # isort: skip
+import beyond  # noqa: F401
+import published  # noqa: F401
+import sensitivity
+from exercises import EXERCISES, surrogate
+
+import claims  # noqa: F401
+import controller_plain
+import nas_reward
+import nas_search
 from command_line import Parser, run, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md"]
 PAGES += [ROOT / "docs" / f"{name}.md" for name in ("results", "lesson", "solutions")]
 KNOWN = {  # pages of study/, and their numbers of settings and rules
-    "hyperparameters.md": f"{values.sensitivity.grid()}, rank test at 5%",
+    "hyperparameters.md": f"{sensitivity.grid()}, rank test at 5%",
     "verdicts.md": "sign test at 5%, 0.75 quantile",
     "beyond.md": "range of 95%, 1.5 times, x = 0.9, w = 0.001, 0.003, 0.005, 0.01",
 }
@@ -37,9 +48,44 @@ RESULT = r"\d[\d,]*\.\d+|\d+(?= ?%)"
 
 @functools.cache
 def value(expression):
-    """A number, a text or a table, from docs/values.py."""
-    found = eval(expression, vars(values))
-    return values.markdown(found) if inspect.isgenerator(found) else found
+    """A number, a text, or the rows of a table as text."""
+    found = eval(expression)
+    return tables.markdown(found) if inspect.isgenerator(found) else found
+
+
+@functools.cache
+def surrogate_problem():
+    return nas_search.Problem(surrogate(), nas_reward.PAIR, nas_reward.T_MS)
+
+
+def random_count(claim):
+    """The median of random search, on the surrogate."""
+    key = dict(table="surrogate", claim=f"{claim}.mnasnet")
+    return tables.select(tables.read("verdicts.csv"), **key)[0]["random"]
+
+
+def fenced(text):
+    return f"```text\n{text}\n```"
+
+
+def part_of_the_lesson(k):
+    """What controller_plain.py prints: 0 settings, 1 to 3 networks, 4 the table."""
+    return fenced(controller_plain.first_updates().split("\n\n")[k].strip("\n"))
+
+
+def optima():
+    """The most accurate cell of the surrogate under T, and each reward's best cell."""
+    names = ["the most accurate under T"]
+    names += [f"highest reward, {name}" for name in nas_reward.PAIR]
+    for name, cell in zip(names, surrogate_problem().optima().values(), strict=True):
+        row = "{accuracy:.2%} | {latency_ms:.2f} ms".format_map(cell)
+        yield f"{name} | {row} | {'yes' if cell['meets_target'] else 'no'}"
+
+
+def exercises():
+    """The list of exercises, with the minutes that they take."""
+    for number, exercise in EXERCISES.items():
+        yield f"{number} | {exercise.title} | {exercise.minutes}"
 
 
 def remade(text):
