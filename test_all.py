@@ -154,17 +154,6 @@ def test_readme_shows_what_nas_reward_prints():
     assert lines(printed) == lines(f"Table 1: {shown}")
 
 
-def test_preference_and_truncation():
-    """Catches "nearly equal" by the sign of the difference; rounding; 0.29 cut to 0.28."""
-    preference = nas_reward.preference
-    assert preference(0.5, 0.5009) == preference(0.5009, 0.5) == "nearly equal"
-    assert preference(0.0, 0.001) == "the second"
-    assert preference(0.001, 0.0) == "the first"
-    cuts = {"0.84334": 0.8433446, "0.1": 0.19, "0.5000": 0.5, "0.29": 0.29}
-    for shown, value in cuts.items():
-        assert nas_reward.truncate(value, len(shown) - 2) == shown
-
-
 def test_latency_reward_as_table_1_determines_it():
     """Catches another reading of the illegible Eq. 4, and another log_b(c - LAT) that fits."""
     expected = [1.0102, 1.0, 0.9186, 0.7946, 0.1431]
@@ -191,17 +180,6 @@ def test_scripts_that_take_no_options(module):
     assert "error: unrecognized arguments: --rewards mine (see --help)" in error
 
 
-@pytest.mark.parametrize("target", [1.5, 17.0, 100.0])
-def test_eq_4_is_continuous_and_ends_at_0(target):
-    """Catches the branch at 1.5 T - 1 in the wrong place, or a logarithm of nothing beyond it."""
-    edge = 1.5 * target - 1
-    assert latency_reward(target / 2, target) == approx(1)
-    assert latency_reward(edge - 0.5, target) > 0
-    assert latency_reward([edge - 1e-9, edge], target) == approx(0, abs=1e-7)
-    beyond = [edge + 1e-9, edge + 1, 1.5 * target, 10 * target]
-    assert not latency_reward(beyond, target).any()
-
-
 @pytest.mark.parametrize("target", [3.0, 17.0, 50.0])
 def test_slopes_are_the_derivatives(target):
     """Catches a wrong derivative in Fig. 2: sign, missing 1 / ln T, exponent above T."""
@@ -217,6 +195,12 @@ def test_slopes_are_the_derivatives(target):
 
 
 BY_HAND = """
+latency_reward([8.5, 24.5, 24.6, 25.5, 170])            | 1, 0, 0, 0, 0
+latency_reward([0.75, 1.0, 1.25, 2], 1.5)               | 1, math.log(1.25, 1.5), 0, 0
+preference(0.5, 0.5009), preference(0.5009, 0.5)        | "nearly equal", "nearly equal"
+preference(0.0, 0.001), preference(0.001, 0.0)          | "the second", "the first"
+truncate(0.8433446, 5), truncate(0.19, 1)               | "0.84334", "0.1"
+truncate(0.5, 4), truncate(0.29, 2)                     | "0.5000", "0.29"
 mnasnet(0.5, [8.5, 17, 34], 17, alpha=-1, beta=0)       | 1.0, 0.5, 0.5
 mnasnet(0.5, [8.5, 17, 34], 17, alpha=0, beta=-1)       | 0.5, 0.5, 0.25
 mnasnet_slope(0.5, [8.5, 17, 34], 17, alpha=0, beta=-1) | 0, 0, -0.25 / 34
@@ -231,8 +215,9 @@ equal_strength(0.1, 0.72, 17.0)                         | -2 / (9 * 0.72 * math.
 
 
 @pytest.mark.parametrize(("call", "values"), cases(BY_HAND))
-def test_branches_of_mnasnet(call, values):
-    """Catches alpha and beta exchanged, a slope of the other side of a kink, another w or beta."""
+def test_rewards_by_hand(call, values):
+    """Catches alpha and beta exchanged, a slope of the other side of a kink, Eq. 4 beyond its end;
+    a preference by the sign of the difference, rounding, and 0.29 cut to 0.28."""
     found, by_hand = (eval(text, vars(nas_reward)) for text in (call, values))
     assert found == approx(by_hand)
 
@@ -2109,13 +2094,13 @@ def test_what_is_typed(typed, words, room, capfd):
     told(capfd, [*SMALL, *typed.split(" ")], words)
 
 
-@pytest.mark.parametrize(
-    ("before", "words"),
-    [
-        ("sys.version_info = (3, 9)", "Python 3.10 or newer is needed, and this is "),
-        ("sys.modules['numpy'] = None", "numpy is missing: pip install -r requirements.txt"),
-    ],
-)
+BEFORE = """
+sys.version_info = (3, 9)   | Python 3.10 or newer is needed, and this is
+sys.modules['numpy'] = None | numpy is missing: pip install -r requirements.txt
+"""
+
+
+@pytest.mark.parametrize(("before", "words"), cases(BEFORE))
 @pytest.mark.parametrize("program", ["run_experiment", "nas_reward", "controller_plain"])
 def test_a_python_that_will_not_do(before, words, program):
     """Catches a traceback from the first line that an old Python cannot read."""

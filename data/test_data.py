@@ -519,30 +519,6 @@ def test_surrogate_is_what_it_says():
     assert SURROGATE.accuracy[CONNECTED].min() > 0.02
 
 
-def test_features_of_a_cell():
-    """Catches dead edges that count, sets of edges left out or counted twice."""
-    cells = np.array([[3, 0, 2, 1, 0, 4], [3, 2, 0, 0, 0, 1], [3, 1, 3, 4, 1, 3]])
-    X = surrogate.features(cells)  # their live edges: 0, 2, 3, 5; 1, 5; all
-    assert X.shape == (3, 1 + 24 + 240 + 1280 + 3840)
-    assert X.sum(axis=1).tolist() == [2**4, 2**2, sum(math.comb(6, k) for k in range(5))]
-    dead = surrogate.features(np.array([[0, 2, 0, 0, 0, 1]]))
-    assert np.array_equal(dead[0], X[1])  # edge 0 leads nowhere
-    singles = X[0, 1:25].reshape(6, 4)  # by edge, and operation but none
-    assert np.argwhere(singles).tolist() == [[0, 2], [2, 1], [3, 0], [5, 3]]
-
-
-def test_accuracy_of_a_made_up_table():
-    """Catches a fit of anything but log(1 - ACC): here it is a sum over the live edges."""
-    effect = np.array([0.0, -0.05, -0.1, -0.2, -0.02])  # by operation
-    choices = np.where(surrogate.live_edges(CELLS), CELLS, 0)
-    measured = 1 - 0.7 * np.exp(effect[choices].sum(axis=1))
-    measured[~CONNECTED] = 0.5  # nobody should look there
-    accuracy = surrogate.model_accuracy(measured, edges_at_once=1)
-    assert accuracy[CONNECTED] == pytest.approx(measured[CONNECTED], abs=1e-4)
-    assert set(accuracy[~CONNECTED]) == {0.01}
-    assert np.array_equal(accuracy, np.round(accuracy, 4))
-
-
 def test_latency_of_the_surrogate():
     """Catches a latency that misses what is published of the official one, a cost on the wrong
     operation, a committed file of another model, and data/README.md, which says that T lies within
