@@ -5,7 +5,6 @@ import bz2
 import hashlib
 import io
 import itertools
-import math
 import os
 import pickle
 import re
