@@ -195,11 +195,14 @@ def draw_strength(path, runs, benchmarks):
 
 def draw_ends(axes, runs, table):
     """Per form the curve of ends; the paper's settings as large dots, their optima as crosses."""
+
+    def plot(ends, mark, **style):
+        axes.plot(ends[..., 1], ends[..., 0], mark, **style)
+
     *_, pairs = zip(*by_strength(runs, table), strict=True)
     searches = [[ends(runs, table, form, pair) for pair in pairs] for form in PAIR]
     curves = np.median(searches, axis=2)  # (2, pairs, 3)
-    percent, ms, _ = np.moveaxis(curves, 2, 0)  # (2, pairs) each
-    axes.plot(ms, percent, ls=":", color="black", lw=2.5)
+    plot(curves, ":", color="black", lw=2.5)
     axes.lines[-1].set_label("equal penalty")
     cross = dict(ms=18, mew=5, label="cell of highest reward for a large dot")
     axes.plot([], [], "x", color="black", **cross)
@@ -210,10 +213,10 @@ def draw_ends(axes, runs, table):
         seeds = ends(runs, table, *paper)
         dot = np.median(seeds, axis=0)
         [cross] = ends(runs, table, *paper, "optimum")
-        axes.plot(seeds[:, 1], seeds[:, 0], ".", color=tint, alpha=0.5)
-        axes.plot(curve[:, 1], curve[:, 0], "o-", color=tint, ms=7, label=label)
-        axes.plot(dot[1], dot[0], "o", color=tint, ms=20, mec="white", label=dot_label)
-        axes.plot(cross[1], cross[0], "x", color=tint, ms=size, mew=5)
+        plot(seeds, ".", color=tint, alpha=0.5)
+        plot(curve, "o-", color=tint, ms=7, label=label)
+        plot(dot, "o", color=tint, ms=20, mec="white", label=dot_label)
+        plot(cross, "x", color=tint, ms=size, mew=5)
         seen += [[dot, cross]]
     seen = np.concatenate(seen)
     margin = 0.1 * np.ptp(seen, axis=0)
