@@ -314,10 +314,11 @@ def result(claim, text, kind, paper, judged, values, bounds, reward=None, random
             censoring = ">="
         elif np.median(np.where(bounds < 0, -np.inf, values)) < median:
             censoring = "<="
-    what = dict(id=claim.id, text=text, kind=kind, reward=reward, unit=claim.unit, paper=paper)
-    ours = dict(median=median, min=smallest, max=largest, censoring=censoring)
-    judged = dict(n_censored=int(np.sum(bounds != 0)), p=p, random=random, verdict=verdict)
-    return what | ours | judged | dict(per_seed=values.tolist())
+    what = dict(id=claim.id, text=text, kind=kind, reward=reward, unit=claim.unit)
+    numbers = dict(paper=paper, median=median, min=smallest, max=largest)
+    bound = dict(censoring=censoring, n_censored=int(np.sum(bounds != 0)))
+    judged = dict(p=p, random=random, verdict=verdict, per_seed=values.tolist())
+    return what | numbers | bound | judged
 
 
 def key(result):

@@ -191,8 +191,11 @@ def backward(A, w, a, i, f, g, o, c, h, p, Wx, Wh, b, Wo, bo):
         dh[t - 1] += Wh @ dz[t]
         dWh += np.outer(h[t - 1], dz[t])
         db += dz[t]
-    by_step = dict(dlogits=dlogits, dh=dh, dc=dc, do=do, di=di, df=df, dg=dg, dz=dz)
-    return by_step | dict(dWx=dWx, dWh=dWh, db=db, dWo=dWo, dbo=dbo)
+    of_state = dict(dlogits=dlogits, dh=dh, dc=dc)
+    of_gates = dict(do=do, di=di, df=df, dg=dg, dz=dz)
+    of_weights = dict(dWx=dWx, dWh=dWh, db=db)
+    of_output = dict(dWo=dWo, dbo=dbo)
+    return of_state | of_gates | of_weights | of_output
 
 
 # --- Learning ---------------------------------------------------------------------------------
@@ -262,8 +265,9 @@ class Reinforce:
         """One step of Adam, for a gradient {"dWx", "dWh", ...}: of one cell, or a mean of many."""
         self.t += 1
         for name, theta in self.weights.items():
+            g = gradient["d" + name]
             m, v = self.moments[name]
-            theta, m, v = adam(theta, gradient["d" + name], m, v, self.t, self.learning_rate)
+            theta, m, v = adam(theta, g, m, v, self.t, self.learning_rate)
             self.weights[name] = theta
             self.moments[name] = (m, v)
 

@@ -205,7 +205,8 @@ def load(path=None):
     if path is None:
         path = OFFICIAL if OFFICIAL.exists() else SURROGATE
     path = Path(path)
-    with as_user_error(path, "benchmark file", "make it again with data/build_benchmark.py"):
+    advice = "make it again with data/build_benchmark.py"
+    with as_user_error(path, "benchmark file", advice):
         content = check_file(path, MAX_BYTES, b"\x80").read_bytes()
         return Benchmark(**load_plain(content))
 

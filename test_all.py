@@ -387,10 +387,10 @@ def test_plain_backward_equals_central_differences(A):
 
 
 # b = R1 = 1; then 0.9 * 1 + 0.1 * 2 = 1.1; then 0.9 * 1.1 + 0.1 * 0 = 0.99
-ADVANTAGES = [(0.9, [0.0, 1.0, -1.1, 1.01]), (None, [1.0, 2.0, 0.0, 2.0])]
+ADVANTAGES = {0.9: [0.0, 1.0, -1.1, 1.01], None: [1.0, 2.0, 0.0, 2.0]}
 
 
-@pytest.mark.parametrize(("decay", "advantages"), ADVANTAGES)
+@pytest.mark.parametrize(("decay", "advantages"), ADVANTAGES.items())
 def test_plain_updates_equal_central_differences(decay, advantages):
     """Catches an update by another loss or older weights; a baseline with the present reward."""
     search = plain.Reinforce(0, 3, 0.1, entropy_weight=0.3, baseline_decay=decay)
@@ -723,12 +723,13 @@ def test_values_are_judged():
     """Catches a p of one side, or above 1; a bound taken as exact; a verdict on too few runs."""
     judge = claims.judge_value
     runs = np.arange(1, 40)  # 39: the fewest
-    for paper, p in ((0, 2), (1, 4), (40, 2), (37.5, 6), (20, 40)):
+    for paper, p in {0: 2, 1: 4, 40: 2, 37.5: 6, 20: 40}.items():
         assert claims.rank_p(paper, runs) == p / 40
     three = np.array([500, 600, 700])
     assert claims.rank_p(800, three) == 0.5
-    for paper, bounds in ((650, 0), (800, [1, 0, 0]), (400, [-1, 0, 0])):
-        assert claims.rank_p(paper, three, bounds) == 1
+    assert claims.rank_p(650, three) == 1
+    assert claims.rank_p(800, three, [1, 0, 0]) == 1
+    assert claims.rank_p(400, three, [-1, 0, 0]) == 1
     assert judge(0, runs, 0, True) == (0.05, "outside")
     assert judge(1, runs, 0, True) == (0.1, "inside")
     assert judge(0, runs, -np.ones(39), True) == (1, "inside")
@@ -1647,8 +1648,11 @@ def short(*arrays):
     """Of each array: how many numbers, their mean, the first and the last; of a number, itself."""
     found = []
     for values in (np.ravel(np.ma.getdata(array)).astype(float) for array in arrays):
-        few = values if len(values) < 3 else (values.mean(), values[0], values[-1])
-        count = f"{len(values)}: " if len(values) > 2 else ""
+        few = values
+        count = ""
+        if len(values) > 2:
+            few = (values.mean(), values[0], values[-1])
+            count = f"{len(values)}: "
         found.append(count + " ".join(f"{value:.5g}" for value in few))
     return ", ".join(found)
 
@@ -1887,10 +1891,11 @@ def test_disk_full(tmp_path):
     assert json.loads((tmp_path / "summary.json").read_text())["settings"]["seeds"] == 2
 
 
+STOPPED = dict(SIGINT=130, SIGTERM=143, SIGHUP=129, SIGKILL=-9)  # by a signal: the exit code
+
+
 @POSIX
-@pytest.mark.parametrize(
-    ("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129), ("SIGKILL", -9)]
-)
+@pytest.mark.parametrize(("name", "code"), STOPPED.items())
 def test_a_run_is_stopped(name, code, tmp_path):
     """Catches results half new, a traceback, a folder left behind, and workers that live on."""
     (tmp_path / "summary.json").write_text("precious")
@@ -2215,7 +2220,8 @@ def test_a_damaged_file_is_refused_or_still_a_benchmark(eight_cells):
     refusals = []
     for _ in range(2000):
         begin, end = rng.integers(len(good), size=2)
-        Path("bad.pkl").write_bytes(good[:begin] + rng.bytes(rng.integers(9)) + good[end:])
+        inserted = rng.bytes(rng.integers(9))
+        Path("bad.pkl").write_bytes(good[:begin] + inserted + good[end:])
         with within(seconds=2):
             try:
                 facts = load("bad.pkl").provenance
