@@ -319,7 +319,7 @@ def test_exercises_as_a_command(tmp_path, capfd, monkeypatch):
     refused(capfd, command, ["1", "--answers", "nowhere.py"], "there is no such file of answers")
 
 
-# --- The pictures that need no run: docs/drawings.py ------------------------------------------
+# --- The pictures that need no run, and the animation: docs/drawings.py, docs/film.py ---------
 
 
 @pytest.fixture
@@ -378,9 +378,6 @@ def test_slopes_and_table_1(drawn):
             rise = np.diff(line.get_ydata()).item()
             rises.append("same" if abs(rise) < 0.001 else "up" if rise > 0 else "down")
     assert rises == ["same", "same", "down", "up", "down", "up"]
-
-
-# --- The animation: docs/film.py --------------------------------------------------------------
 
 
 def test_a_policy_on_the_landscape():
