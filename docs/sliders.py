@@ -126,7 +126,7 @@ class Explorer:
         title = figures.title_of(name)
         best = problem.optima()[name]
         best_cell, fixed_point = self.boxes.get_status()
-        levels = best["reward"] + 0.02 * np.arange(-6, 3)
+        levels = best["reward"] + 0.02 * np.arange(-6, 2)
         figures.draw_landscape(axes, problem, levels, name, colour, best_cell)
         if best_cell:
             title += ": best cell {latency_ms:.1f} ms, {accuracy:.1%}".format(**best)
