@@ -339,8 +339,7 @@ def test_the_cell_and_the_loop(drawn):
     arrows = [text for text in axes.texts if text.get_text() == ""]
     for edge, operation in enumerate((3, 1, 3, 0, 1, 3)):
         start, end = drawings.NODES[list(ends[edge])]
-        assert arrows[edge].xyann == tuple(start)
-        assert arrows[edge].xy == tuple(end)
+        assert [*arrows[edge].xyann, *arrows[edge].xy] == [*start, *end]
         way = (texts[f"edge {edge}: {operation}"] - start) / (end - start + 1e-12)
         assert 0.2 < way[0] < 0.8
     assert "row 10,383 of 15,625; a node is the sum of its incoming edges" in texts
@@ -353,26 +352,22 @@ def test_the_cell_and_the_loop(drawn):
 
 
 def test_slopes_and_table_1(drawn):
-    """Catches a cost per ms of another sign, unit or accuracy, and a pair joined wrongly: a line
-    must rise where the reward prefers the second network."""
+    """Catches a cost per ms of another sign, unit or accuracy, a pair of other networks, and a
+    reward that is not what the paper printed."""
     [axes] = drawn["slopes"].axes
-    lines = {line.get_label(): line for line in axes.lines}
+    cost = {line.get_label(): line.get_ydata() for line in axes.lines}
     ms = axes.lines[0].get_xdata()
-    half = lines["mnasnet, accuracy 50%"].get_ydata()
-    assert half == pytest.approx(1000 * 0.07 * 0.5 * (ms / 17) ** -0.07 / ms)
-    assert lines["mnasnet, accuracy 70%"].get_ydata() == pytest.approx(1.4 * half)
-    cost = lines["proposed, any accuracy"].get_ydata()
-    assert cost == pytest.approx(1000 * 0.1 / ((25.5 - ms) * np.log(17)))
-    rises = []
+    half = 1000 * 0.07 * 0.5 * (ms / 17) ** -0.07 / ms
+    assert cost["mnasnet, accuracy 50%"] == pytest.approx(half)
+    assert cost["mnasnet, accuracy 70%"] == pytest.approx(1.4 * half)
+    per_ms = 1000 * 0.1 / ((25.5 - ms) * np.log(17))
+    assert cost["proposed, any accuracy"] == pytest.approx(per_ms)
     for axes, name in zip(drawn["table1"].axes, nas_reward.PAIR, strict=True):
         assert axes.get_title() == figures.title_of(name)
         for pair, line in zip(nas_reward.TABLE_1, axes.lines, strict=True):
             printed = [float(entry) for entry in pair[name]]
             assert line.get_ydata() == pytest.approx(printed, abs=6e-5)
             assert list(line.get_xdata()) == [ms for _, ms in pair["networks"]]
-            rise = np.diff(line.get_ydata()).item()
-            rises.append("same" if abs(rise) < 0.001 else "up" if rise > 0 else "down")
-    assert rises == ["same", "same", "down", "up", "down", "up"]
 
 
 def test_a_policy_on_the_landscape():
