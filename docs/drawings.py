@@ -130,22 +130,20 @@ def loop(path):
     """The loop of reinforcement learning: controller, benchmark, reward, and back."""
     update = "REINFORCE: cells that beat the\nbaseline become more probable"
     with drawing(path, f"One step of a search, done {SAMPLES:,} times") as axes:
-        name_box(axes, 3.2, 4.2, "controller", "an LSTM policy:\nsamples a cell")
-        name_box(axes, 12.8, 6.2, "benchmark", f"a look-up table of\n{N_CELLS:,} cells")
-        name_box(axes, 12.8, 2.2, "reward", "one number R from\nboth: Eq. 3 or 5")
+        for x, y, name, text in (
+            (3.2, 4.2, "controller", "an LSTM policy:\nsamples a cell"),
+            (12.8, 6.2, "benchmark", f"a look-up table of\n{N_CELLS:,} cells"),
+            (12.8, 2.2, "reward", "one number R from\nboth: Eq. 3 or 5"),
+        ):
+            box(axes, (x - 2, y - 0.95), 4, 1.9)
+            write(axes, x, y + 0.75, name, 26, weight="bold")
+            write(axes, x, y - 0.35, text)
         arrow(axes, 5.6, 4.9, 10.4, 6.2)
         write(axes, 7.6, 6.3, "a cell:\n6 operations")
         arrow(axes, 12.8, 4.9, 12.8, 3.5)
         write(axes, 14.2, 4.2, "accuracy,\nlatency")
         arrow(axes, 10.4, 2.2, 5.6, 3.5)
         write(axes, 7.2, 1.8, update)
-
-
-def name_box(axes, x, y, name, text):
-    """A box around (x, y) with a name and what it stands for."""
-    box(axes, (x - 2, y - 0.95), 4, 1.9)
-    write(axes, x, y + 0.75, name, 26, weight="bold")
-    write(axes, x, y - 0.35, text)
 
 
 def update(path):

@@ -46,6 +46,7 @@ SEEDS = range(run_experiment.SEEDS)  # of a verdict
 FEW_SEEDS = range(8)  # of a look
 FEW_SAMPLES = 600  # of a look at the plain controller, which is slow
 surrogate = functools.cache(nas_benchmark.load)  # the benchmark that ships
+described = "{latency_ms:.2f} ms, {accuracy:.2%}".format_map  # of what Problem.facts says
 
 
 # --- How an answer is marked ------------------------------------------------------------------
@@ -297,8 +298,7 @@ def show_silent_bug(answers):
 
 def a_search(seed):
     """A search of controller_plain that learns fast, to be seen in seconds."""
-    settings = HYPERPARAMETERS | dict(hidden=16, learning_rate=1e-2)
-    return plain.Reinforce(seed, **settings)
+    return plain.Reinforce(seed, **HYPERPARAMETERS | dict(hidden=16, learning_rate=1e-2))
 
 
 # --- 5 and 6: rewards of your own -------------------------------------------------------------
@@ -350,10 +350,6 @@ def show_ends(problem):
         print(line)
 
 
-def described(cell):
-    return f"{cell['latency_ms']:.2f} ms, {cell['accuracy']:.2%}"
-
-
 def check_equal_strength(answers):
     settings = ((0.72, 17.0, 0.9, 0.1), (0.72, 4.0, 0.9, 0.1), (0.50, 17.0, 0.8, 0.2))
     for accuracy, target_ms, x, y in settings:
@@ -379,15 +375,16 @@ def show_equal_strength(answers):
 def check_no_baseline(answers):
     given = dict(HYPERPARAMETERS)
     without = given | dict(baseline_decay=None)
-    verdicts = {"one": ("inside", "inside"), "two": ("supported", "inconclusive")}
+    before = dict(one="inside", two="supported")
+    after = dict(one="inside", two="inconclusive")
 
     def judged(hyperparameters):
         """Made-up verdicts, so that the check takes no time."""
         if hyperparameters not in (given, without):
             asked = [f"{n} = {v}" for n, v in hyperparameters.items() if given.get(n) != v]
             raise Wrong(f"verdicts_that_change searches with {', '.join(asked)}; see Reinforce")
-        k = int(hyperparameters == without)
-        return [dict(claim=claim, verdict=pair[k]) for claim, pair in verdicts.items()]
+        verdicts = after if hyperparameters == without else before
+        return [dict(claim=claim, verdict=verdict) for claim, verdict in verdicts.items()]
 
     found = answers("verdicts_that_change", judged)
     if given != HYPERPARAMETERS:
@@ -395,8 +392,7 @@ def check_no_baseline(answers):
         raise Wrong("verdicts_that_change alters HYPERPARAMETERS itself; alter a copy")
     if not isinstance(found, dict):
         raise Wrong("verdicts_that_change should return a dict")
-    for claim, (first, second) in verdicts.items():
-        expected = (first, second) if first != second else None
+    for claim, expected in dict(one=None, two=("supported", "inconclusive")).items():
         if found.get(claim) != expected:
             says = f"yours {found.get(claim)}, expected {expected}"
             raise Wrong(f"verdicts_that_change, made-up claim {claim!r}: {says}")
@@ -454,16 +450,11 @@ def show_stays_under(answers):
         print(f"  {words}: {medians}\n    proposed sooner: {verdict} (p = {p:.2g})")
 
 
-# --- 9: the phone -----------------------------------------------------------------------------
-
-
-def phone_or_surrogate():
-    """The Pixel 3's table if it was made; else the benchmark that ships."""
-    return nas_benchmark.load(PHONE) if PHONE.exists() else surrogate()
+# --- 9 to 13: the phone, a second layer, a batch, the fixed point, coupled gates --------------
 
 
 def check_prediction(answers):
-    benchmark = phone_or_surrogate()
+    benchmark = nas_benchmark.load(PHONE if PHONE.exists() else None)
     optima = Problem(benchmark, PAIR, T_MS).optima()
     found = answers("prediction", benchmark, T_MS)
     for name in PAIR:
@@ -478,13 +469,11 @@ def check_prediction(answers):
 
 
 def show_prediction(answers):
-    show_ends(Problem(phone_or_surrogate(), PAIR, T_MS))
+    benchmark = nas_benchmark.load(PHONE if PHONE.exists() else None)
+    show_ends(Problem(benchmark, PAIR, T_MS))
     if not PHONE.exists():
         print("  On the surrogate both have the same best cell. The phone is where they part:")
         print("  python data/build_benchmark.py tables --device pixel3, then once more")
-
-
-# --- 10: a second layer -----------------------------------------------------------------------
 
 
 def two_layers(cell, Wx, Wh, b, Wx2, Wh2, b2, Wo, bo):
@@ -512,10 +501,10 @@ def check_second_layer(answers):
     yield from compare_weights("backward_2", found, expected)
 
 
-# --- 11 to 13: a batch, the fixed point, coupled gates ----------------------------------------
-
-
 def check_batch(answers):
+    def reward_of(cell):
+        return 0.1 * float(np.sum(np.square(cell))) / S
+
     right = a_search(3)
     for _ in range(3):  # so that Adam remembers something
         right.learn(reward_of(right.sample()))
@@ -529,28 +518,19 @@ def check_batch(answers):
     yield from compare_weights("learn_from_batch", mine.weights, right.weights, d="")
 
 
-def reward_of(cell):
-    """A made-up reward of a cell (S,)."""
-    return 0.1 * float(np.sum(np.square(cell))) / S
-
-
 def check_fixed_point(answers):
     R = np.random.default_rng(5).uniform(0.3, 0.8, (K,) * S)
     for w in (0.02, 0.5):
         expected = fixed_point_policy(R.ravel(), w).reshape(R.shape)
         found = as_numbers("fixed_point", answers("fixed_point", R, w), R.shape)
+        both = np.stack([found, expected])
         for t in reversed(range(S)):  # as the policy is made
+            p = both.sum(axis=tuple(range(t + 2, S + 1)))
+            p /= p.sum(axis=-1, keepdims=True)  # p(a_t | the choices before it)
             name = f"p(a | prefix) of edge {t}, w = {w:g}"
-            kinds = ["operation"] * (t + 1)
-            compare(name, of_edge(t, found), of_edge(t, expected), *kinds, tolerance=1e-9)
+            compare(name, *p, *["operation"] * (t + 1), tolerance=1e-9)
         compare("the sum of p", found.sum(), 1.0)
         yield f"w = {w:g}"
-
-
-def of_edge(t, p):
-    """p(a_t | the choices before it), t + 1 axes, from the probabilities p of whole cells."""
-    p = p.sum(axis=tuple(range(t + 1, S)))
-    return p / p.sum(axis=-1, keepdims=True)
 
 
 def check_coupled_gates(answers):

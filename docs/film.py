@@ -23,10 +23,7 @@ WHAT_MOVES = "dots: cells more probable than 1/15,625 (area: probability); cross
 
 def animate(path, runs):
     """A GIF of the exact policies of one search per reward, of the seed that ends as most do: a
-    frame per window of 250 samples, and some more in the first.
-
-    A dot is a cell that is more probable than in random search, and its area is its probability;
-    the cross is the policy's mean."""
+    frame per window of 250 samples, and some more in the first."""
     problem = runs.problem
     samples = runs.rows["random"].shape[1]
     ends = sorted({*FIRST_FRAMES, *range(WINDOW, samples, WINDOW), samples})

@@ -2,7 +2,6 @@
 
 python docs/sliders.py [--benchmark PATH]"""
 
-import contextlib
 import sys
 from functools import partial
 from pathlib import Path
@@ -85,14 +84,6 @@ class Explorer:
         self.T.set_val(T_MS / 1000 if name == "seconds by mistake" else T_MS)
         self.figure.suptitle(sentence)
 
-    def rewards(self):
-        """{name: reward} as the sliders say."""
-        w, y = self.w.val, self.y.val
-        return {
-            "mnasnet": partial(mnasnet, alpha=w, beta=w),
-            "proposed": partial(proposed, x=1 - y, y=y),
-        }
-
     def search(self, _=None):
         """Run searches with each reward, and show where they end."""
         self.figure.suptitle("searching ...")
@@ -100,21 +91,22 @@ class Explorer:
         self.figure.canvas.flush_events()
         chosen = HYPERPARAMETERS | dict(entropy_weight=self.entropy.val)
         ends = {}
-        for name, reward in self.rewards().items():
-            with contextlib.suppress(UserError):  # T that Eq. 4 refuses
-                problem = Problem(self.benchmark, {name: reward}, self.T.val)
-                runs = run_searches(problem, range(SEARCHES), SAMPLES, 1, chosen)
-                accuracy, ms = runs.points()[name]  # (searches, samples) each
-                last = (ms[:, -WINDOW:], 100 * accuracy[:, -WINDOW:])
-                ends[name] = np.mean(last, axis=2)
+        for name, problem in self.problems.items():
+            runs = run_searches(problem, range(SEARCHES), SAMPLES, 1, chosen)
+            accuracy, ms = runs.points()[name]  # (searches, samples) each
+            last = (ms[:, -WINDOW:], 100 * accuracy[:, -WINDOW:])
+            ends[name] = np.mean(last, axis=2)
         self.draw(ends=ends)
         self.figure.suptitle(ENDS)
 
     def draw(self, _=None, ends=()):
         """Draw both panels for where the sliders stand, and ends {reward: (ms, percent)}."""
         self.ends = dict(ends)  # of searches, until something moves
-        for axes, (name, reward) in zip(self.panels, self.rewards().items(), strict=True):
-            self.draw_panel(axes, name, reward)
+        self.problems = {}  # of the rewards that take this T
+        w = self.w.val
+        y = self.y.val
+        self.draw_panel(self.panels[0], "mnasnet", partial(mnasnet, alpha=w, beta=w))
+        self.draw_panel(self.panels[1], "proposed", partial(proposed, x=1 - y, y=y))
         self.panels[0].set_ylabel("accuracy (%)")
         self.figure.suptitle("")
         self.figure.canvas.draw_idle()
@@ -130,10 +122,11 @@ class Explorer:
             text = str(refusal).replace(": ", ":\n")
             axes.text(0.5, 0.5, text, color=colour, ha="center", transform=axes.transAxes)
             return
+        self.problems[name] = problem
         title = figures.title_of(name)
         best = problem.optima()[name]
         best_cell, fixed_point = self.boxes.get_status()
-        levels = best["reward"] + 0.02 * np.arange(-6, 3)
+        levels = best["reward"] + 0.02 * np.arange(-6, 2)
         figures.draw_landscape(axes, problem, levels, name, colour, best_cell)
         if best_cell:
             title += ": best cell {latency_ms:.1f} ms, {accuracy:.1%}".format(**best)
