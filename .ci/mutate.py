@@ -238,13 +238,12 @@ def record():
 
 def tests_of(file, name, recorded):
     """The tests to show a bug to, in order: those of its function; all for what is in none."""
-    own = TESTS[file.startswith("data/")]  # which of the two is about this file
     executing = {test for test, note in recorded.items() if (file, name) in note[1]}
     tests = executing | {test for test, note in recorded.items() if STARTS in note[1]}
     if name is None or "import" in executing:
         tests = set(recorded)
-    order = {test: (not test.startswith(own), test not in executing) for test in tests}
-    tests = sorted(tests - {"import"}, key=lambda test: (*order[test], recorded[test][0]))
+    order = {test: (test not in executing, recorded[test][0]) for test in tests - {"import"}}
+    tests = sorted(order, key=order.get)
     until_then = np.cumsum([recorded[test][0] for test in tests])
     return tests[: np.searchsorted(until_then, MOST_S)]
 
