@@ -1,6 +1,5 @@
 """Tests of docs/: the exercises, the pages and their numbers, the window with sliders."""
 
-import ast
 import contextlib
 import functools
 import importlib
@@ -30,7 +29,6 @@ import figures
 import nas_benchmark
 import nas_reward
 import nas_search
-import test_all
 from nas_search import Problem, run_searches
 from test_all import COLUMNS, HERE, LIGHT, SURROGATE, cases, made_up_runs, refused
 
@@ -471,35 +469,42 @@ def test_a_page_that_says_something_else(change, tmp_path, monkeypatch):
         check.main([])
 
 
-@pytest.mark.parametrize("page", ["docs/lesson.md", "docs/solutions.md"])
+FILES = [*HERE.glob("*.py"), *HERE.glob("[ds]*/*.py")]
+SOURCE = "".join(path.read_text(encoding="utf-8") for path in FILES)
+
+
+@pytest.mark.parametrize("page", check.PAGES, ids=lambda page: page.name)
 def test_a_page_names_what_exists(page):
-    """Catches a lesson that points to files, pictures, functions, tests or lines of
-    controller_plain.py that are not there."""
-    text = (HERE / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#, ]+)\)", text):
-        assert target.startswith("https://") or (HERE / "docs" / target).exists(), target
-    for name in re.findall(r"`((?:docs/|data/|study/)?\w+\.(?:py|md|png|gif))`", text):
-        assert (HERE / name).exists(), name
+    """Catches a page that points to files, functions, tests or options that are not there."""
+    text = page.read_text(encoding="utf-8")
+    paths = re.findall(r"\]\(((?!https:)[^)#, ]+)\)", text)
+    paths += re.findall(r"`((?:docs/|data/|study/)?\w+\.(?:py|md|png|gif))`", text)
+    for path in paths:
+        assert (HERE / path).exists() or (page.parent / path).exists(), path
+    for module, name in re.findall(r"`(\w+)\.(\w+)`", text):
+        if (HERE / f"{module}.py").exists() and name != "py":
+            assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
     for name in re.findall(r"`(test_\w+)`", text):
-        assert name == "test_all" or hasattr(test_all, name), name
-    plain = (HERE / "controller_plain.py").read_text(encoding="utf-8")
-    lines = [line.strip() for line in plain.splitlines()]
-    table = text.partition("| formula | code |")[2].partition("\n\n")[0]
-    quoted = re.findall(r"\| `(.*)` \|$", table, re.M)
-    assert set(quoted) <= set(lines)
-    assert len(quoted) == (17 if page == "docs/lesson.md" else 0)
+        assert name == "test_all" or f"def {name}(" in SOURCE, name
+    for option in re.findall(r"--([a-z][a-z-]+)", text):
+        assert f'"--{option}"' in SOURCE, option
 
 
 LESSON = (HERE / "docs" / "lesson.md").read_text(encoding="utf-8")
 
 
-def test_the_plan_adds_up():
-    """Catches a plan that is not 90 minutes, or whose "must" slots take others than it says."""
+def test_tables_of_the_lesson():
+    """Catches a plan that is not 90 minutes, and lines that are not in controller_plain.py."""
     slots = re.findall(r"^\| (\d+) \| (\*\*must\*\*|may) \|", LESSON, re.M)
     must = sum(int(minutes) for minutes, kind in slots if kind != "may")
     assert f"marked **must** take {must} minutes" in LESSON
     assert must <= 75
     assert sum(int(minutes) for minutes, _ in slots) == 90
+    table = LESSON.partition("| formula | code |")[2].partition("\n\n")[0]
+    quoted = re.findall(r"\| `(.*)` \|$", table, re.M)
+    assert len(quoted) == 17
+    lines = (HERE / "controller_plain.py").read_text(encoding="utf-8").splitlines()
+    assert set(quoted) <= {line.strip() for line in lines}
 
 
 def test_code_of_the_lesson(capsys):
@@ -507,42 +512,3 @@ def test_code_of_the_lesson(capsys):
     [code] = re.findall(r"```python\n(.*?)```", LESSON, re.S)
     exec(code.replace("5000", "250"), {})
     assert capsys.readouterr().out.count("latency_ms") == 10
-
-
-def test_citation():
-    """Catches a citation of another title than README's, or without the paper."""
-    text = (HERE / "CITATION.cff").read_text(encoding="utf-8")
-    heading = test_all.README.partition("\n")[0].removeprefix("# ")
-    assert f"\ntitle: {heading}\n" in text
-    assert text.startswith("cff-version: 1.2.0\n")
-    assert "\n    doi: 10.5573/ieie.2022.59.11.39\n" in text
-
-
-# --- README, and what each file says of itself ---------------------------------------------------
-
-SOURCES = [
-    path.read_text(encoding="utf-8") for path in [*HERE.glob("*.py"), *HERE.glob("[ds]*/*.py")]
-]
-
-
-def test_every_file_and_every_test_says_what_it_is_for():
-    """Catches a file without its contract, and a test that nobody knows the use of."""
-    for tree in map(ast.parse, SOURCES):
-        assert ast.get_docstring(tree)
-        for test in tree.body:
-            if getattr(test, "name", "").startswith("test_"):
-                assert (ast.get_docstring(test) or "").startswith("Catches "), test.name
-
-
-def test_readme_names_what_exists():
-    """Catches a README that points to functions, tests, files or options that are not there."""
-    for module, name in re.findall(r"`(\w+)\.(\w+)`", test_all.README):
-        if name not in ("py", "md", "png", "gif", "csv", "gz", "json"):
-            assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
-    for name in re.findall(r"`(test_\w+)`", test_all.README):
-        assert name == "test_all" or hasattr(test_all, name), name
-    path = r"(?:`|\]\()((?:docs/|data/|study/)?\w+\.(?:py|md|png|gif))[`)]"
-    for name in re.findall(path, test_all.README):
-        assert (HERE / name).exists(), name
-    for option in re.findall(r"--([a-z][a-z-]+)", test_all.README):
-        assert any(f'"--{option}"' in source for source in SOURCES), option
