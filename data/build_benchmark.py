@@ -20,7 +20,6 @@ import multiprocessing
 import os
 import pickle
 import re
-import struct
 import sys
 import time
 import urllib.request
@@ -293,28 +292,12 @@ def build_surrogate(folder):
 
 # --- The official files -----------------------------------------------------------------------
 
-FORMATS = {"f8": "<d", "f4": "<f", "i8": "<q"}  # NumPy's name of a type -> struct's
-
-
-class Dtype:
-    """Stands for NumPy's dtype, for a damaged state of that ends the process."""
-
-    def __init__(self, name, *_):
-        self.format = FORMATS[name]
-
-    def __setstate__(self, state):
-        """Ignore it: the byte order is always "<"."""
-
-    def scalar(self, raw):
-        """One number, from its bytes."""
-        return struct.unpack(self.format, raw)[0]
-
-
+SCALAR = np.float64(0).__reduce__()[0]  # makes one of NumPy's numbers from its bytes
 ALLOWED = {  # all that a cell's file may refer to
     "collections.OrderedDict": dict,
-    "numpy.dtype": Dtype,
-    "numpy.core.multiarray.scalar": Dtype.scalar,  # NumPy 1
-    "numpy._core.multiarray.scalar": Dtype.scalar,  # NumPy 2
+    "numpy.dtype": np.dtype,
+    "numpy.core.multiarray.scalar": SCALAR,  # NumPy 1
+    "numpy._core.multiarray.scalar": SCALAR,  # NumPy 2
 }
 
 
@@ -383,8 +366,7 @@ def build_nasbench201(path, dataset, force=False, trust=False):
         from nas_201_api import NASBench201API
     except ImportError as error:
         raise UserError(f"{error.name} is missing: pip install torch nas-bench-201") from None
-    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-    allowed = [(np.float64(0).__reduce__()[0], name) for name in names]
+    allowed = [(SCALAR, name) for name, made in ALLOWED.items() if made is SCALAR]
     allowed += [np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8"))]
     cells = []
     with as_user_error(path, "NAS-Bench-201 for torch", "if you trust its code, add --trust"):
