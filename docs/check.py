@@ -53,17 +53,6 @@ def value(expression):
     return tables.markdown(found) if inspect.isgenerator(found) else found
 
 
-@functools.cache
-def surrogate_problem():
-    return nas_search.Problem(surrogate(), nas_reward.PAIR, nas_reward.T_MS)
-
-
-def random_count(claim):
-    """The median of random search, on the surrogate."""
-    key = dict(table="surrogate", claim=f"{claim}.mnasnet")
-    return tables.select(tables.read("verdicts.csv"), **key)[0]["random"]
-
-
 def fenced(text):
     return f"```text\n{text}\n```"
 
@@ -77,7 +66,8 @@ def optima():
     """The most accurate cell of the surrogate under T, and each reward's best cell."""
     names = ["the most accurate under T"]
     names += [f"highest reward, {name}" for name in nas_reward.PAIR]
-    for name, cell in zip(names, surrogate_problem().optima().values(), strict=True):
+    problem = nas_search.Problem(surrogate(), nas_reward.PAIR, nas_reward.T_MS)
+    for name, cell in zip(names, problem.optima().values(), strict=True):
         row = "{accuracy:.2%} | {latency_ms:.2f} ms".format_map(cell)
         yield f"{name} | {row} | {'yes' if cell['meets_target'] else 'no'}"
 

@@ -135,16 +135,6 @@ def test_protocol():
         assert line["networks"] == pytest.approx(networks, abs=0.06)
 
 
-def test_gains_by_hand(monkeypatch):
-    """Catches a standard deviation shown as a standard error, and a gain of -0.00."""
-    for accuracy, gain in ((93.85, "+0.15"), (93.699, "+0.00")):
-        numbers = (accuracy, 0.37, *published.PUBLISHED["REINFORCE"][2:])
-        monkeypatch.setitem(published.PUBLISHED, "REINFORCE", numbers)
-        first = next(published.gains_table())
-        # the root of (0.37^2 + 0.36^2) / 500 is 0.023
-        assert first.startswith(f"REINFORCE, published | {gain} ± 0.02")
-
-
 def test_twelve_epochs():
     """Catches validation accuracies or costs joined to the wrong cells; NATS-Bench's cell 0."""
     for name in (published.FILE, "nats_bench.csv"):
