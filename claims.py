@@ -64,7 +64,7 @@ def count_under(accuracy, latency_ms, target_ms, low=0.0, high=1.01):
 def stays_under_from(accuracy, latency_ms, target_ms):
     """After how many samples every window has a mean latency <= T; `samples` if never."""
     missed = window_means(latency_ms) > target_ms  # (seeds, windows)
-    last = missed.shape[1] - missed[:, ::-1].argmax(axis=1)  # that missed, counted from 1
+    last = missed.shape[1] - missed[:, ::-1].argmax(axis=1)  # from 1
     return np.minimum(WINDOW * last * missed.any(axis=1), latency_ms.shape[1])
 
 
@@ -230,7 +230,8 @@ def whole_run_of(results):
         return None
     if len(six[0]["per_seed"]) < MIN_WHOLE:
         return None
-    return whole_run(np.transpose([e["per_seed"] for e in six]), [e["paper"] for e in six])
+    values = np.transpose([e["per_seed"] for e in six])  # (n, 6)
+    return whole_run(values, [e["paper"] for e in six])
 
 
 # --- The results ------------------------------------------------------------------------------
