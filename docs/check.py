@@ -5,8 +5,8 @@
 
 A number that the program knows is followed by an invisible comment with the expression that gives
 it and its format: 0.953<!-- 2**nas_reward.ALPHA:.3f -->. The rows of a table, below a header that
-is typed by hand, or other text stand between <!-- block optima() --> and <!-- end -->. Expressions
-use what is imported or defined here. Other numbers are typed by hand, and unchecked; but on a page
+is typed by hand, or other text stand between <!-- block exercises() --> and <!-- end -->. What is
+imported or defined here is at hand. Other numbers are typed by hand, and unchecked; but on a page
 of study/, each with a decimal point and each whole percentage must stand in a table."""
 
 import difflib
@@ -23,12 +23,12 @@ import tables  # first: it finds the other folders  # isort: skip
 import beyond  # noqa: F401
 import published  # noqa: F401
 import sensitivity
-from exercises import EXERCISES, surrogate
+from exercises import EXERCISES, surrogate  # noqa: F401
 
 import claims  # noqa: F401
 import controller_plain
-import nas_reward
-import nas_search
+import nas_reward  # noqa: F401
+import nas_search  # noqa: F401
 from command_line import Parser, run, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,16 +60,6 @@ def fenced(text):
 def part_of_the_lesson(k):
     """What controller_plain.py prints: 0 settings, 1 to 3 networks, 4 the table."""
     return fenced(controller_plain.first_updates().split("\n\n")[k].strip("\n"))
-
-
-def optima():
-    """The most accurate cell of the surrogate under T, and each reward's best cell."""
-    names = ["the most accurate under T"]
-    names += [f"highest reward, {name}" for name in nas_reward.PAIR]
-    problem = nas_search.Problem(surrogate(), nas_reward.PAIR, nas_reward.T_MS)
-    for name, cell in zip(names, problem.optima().values(), strict=True):
-        row = "{accuracy:.2%} | {latency_ms:.2f} ms".format_map(cell)
-        yield f"{name} | {row} | {'yes' if cell['meets_target'] else 'no'}"
 
 
 def exercises():

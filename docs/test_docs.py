@@ -418,26 +418,12 @@ def test_animation(tmp_path):
 
 
 def test_pages_show_what_the_program_says():
-    """Catches a marked number or a table of a page that the program no longer gives."""
+    """Catches a marked number or a table that the program no longer gives, or has other columns."""
     check.main([])
-
-
-def test_a_number_changed_by_hand_is_noticed():
-    """Catches a hole in the check, and a header with other columns than its table has: a digit is
-    changed in each marked number and each block."""
     for page in check.PAGES:
-        text = page.read_text(encoding="utf-8")
-        places = [number.start() for number in re.finditer(check.NUMBER, text)]
-        for block in re.finditer(check.BLOCK, text):
-            rows = block[0].removeprefix(block["head"])
-            places.append(block.end("head") + re.search(r"\d", rows).start())
+        for block in re.finditer(check.BLOCK, page.read_text(encoding="utf-8")):
             widths = {line.count(" |") for line in block[0].split("\n") if line[0] == "|"}
             assert len(widths) <= 1
-        assert places
-        for k in places:
-            k += text[k] in "+-"
-            changed = text[:k] + str((int(text[k]) + 1) % 10) + text[k + 1 :]
-            assert check.remade(changed) == text
 
 
 CHANGES = """
