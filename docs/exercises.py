@@ -41,12 +41,12 @@ from nas_reward import COMPARED, PAIR, SAMPLES, T_MS, WINDOW, X, Y
 from nas_search import CORES, HYPERPARAMETERS, WORKERS, Problem, fixed_point_policy, run_searches
 
 ANSWERS = Path(__file__).with_name("answers.py")
-PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"  # build_benchmark.py tables --device pixel3
+PHONE = nas_benchmark.DATA / "cifar100_pixel3.pkl"  # made by build_benchmark.py
 SEEDS = range(run_experiment.SEEDS)  # of a verdict
 FEW_SEEDS = range(8)  # of a look
 FEW_SAMPLES = 600  # of a look at the plain controller, which is slow
 surrogate = functools.cache(nas_benchmark.load)  # the benchmark that ships
-described = "{latency_ms:.2f} ms, {accuracy:.2%}".format_map  # of what Problem.facts says
+described = "{latency_ms:.2f} ms, {accuracy:.2%}".format_map  # Problem.facts
 
 
 # --- How an answer is marked ------------------------------------------------------------------

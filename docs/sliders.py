@@ -147,7 +147,7 @@ NO_WINDOW = "no window can be opened: no display, or neither Tk nor Qt (pip inst
 
 def main(argv):
     """Open the window. Raises UserError where there is no display."""
-    parser = Parser(description="Sliders for T, w and y, over all cells of a benchmark.")
+    parser = Parser(description="Sliders for T, w and y, over all cells of a benchmark")
     parser.add_argument("--benchmark", metavar="PATH", help="a file of data/build_benchmark.py")
     args = parser.parse_args(argv)
     benchmark = nas_benchmark.load(args.benchmark)
