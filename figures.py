@@ -11,7 +11,7 @@ Pictures are 16:9 (wider or taller with three rewards or more), and no text is s
 their height, so that the back row can read them. Accuracy is plotted in percent, latency in ms.
 
 Left out: pyplot. `Figure` needs no display, and starts faster. docs/drawings.py has the pictures
-that need no run, docs/film.py the animation, docs/sliders.py a window with sliders."""
+that need no run and the animation, docs/sliders.py a window with sliders."""
 
 import contextlib
 import csv

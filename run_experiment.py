@@ -98,9 +98,9 @@ def draw(out, runs, results, animate):
             figures.write_figures(folder, runs, results)
             if animate:
                 sys.path.append(str(Path(__file__).parent / "docs"))
-                import film
+                import drawings
 
-                film.animate(folder / "search.gif", runs)
+                drawings.animate(folder / "search.gif", runs)
     except Exception as error:
         way_on = f"the results are in {out}/; python figures.py --from {out} draws them"
         raise OSError(f"{type(error).__name__}: {error}; {way_on}") from error

@@ -15,7 +15,6 @@ sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "data
 import check
 import drawings
 import exercises
-import film
 import numpy as np
 import PIL.Image
 import pytest
@@ -313,7 +312,7 @@ def test_exercises_as_a_command(tmp_path, capfd, monkeypatch):
     refused(capfd, command, ["1", "--answers", "nowhere.py"], "there is no such file of answers")
 
 
-# --- The pictures that need no run, and the animation: docs/drawings.py, docs/film.py ---------
+# --- The pictures that need no run, and the animation: docs/drawings.py -----------------------
 
 
 @pytest.fixture
@@ -376,7 +375,7 @@ def test_a_policy_on_the_landscape():
     accuracy, ms = COLUMNS
     cells = np.stack([ms, 100 * accuracy], axis=1)  # (15625, 2)
     axes = figures.Figure().subplots()
-    dots, trail, mean = film.draw_policy(axes, SURROGATE, list(history), "black")
+    dots, trail, mean = drawings.draw_policy(axes, SURROGATE, list(history), "black")
     likely = history[1] > 1 / 15_625
     assert np.array(dots.get_offsets()) == pytest.approx(cells[likely])
     assert dots.get_sizes() == pytest.approx(12_000 * history[1][likely])
@@ -392,17 +391,17 @@ def test_the_seed_that_ends_as_most_do():
     runs.points = lambda: dict(tunas=(accuracy, ms), random=(accuracy[::-1], ms[::-1]))
     ms.T[250:] = 12, 4, 7.9, 8, 33  # the last window, by seed
     accuracy.T[250:] = 0.4, 0.5, 0.6, 0.45, 0.35
-    assert film.median_seed(runs) == 10
+    assert drawings.median_seed(runs) == 10
     ms.T[250:] = 10, 10.5, 9, 9.4, 12  # seed 7 by ms alone
     accuracy.T[250:] = 0.5, 0.3, 0.301, 0.302, 0.299
-    assert film.median_seed(runs) == 8  # accuracy counts as much, though it varies by less
+    assert drawings.median_seed(runs) == 8  # accuracy counts as much, though it varies by less
 
 
 def test_animation(tmp_path):
     """Catches a film that does not move, shows one reward only, or is too large for README."""
     path = tmp_path / "search.gif"
     problem = Problem(SURROGATE, ["mnasnet", "proposed"], 17.0)
-    film.animate(path, run_searches(problem, [0], 600, 1, LIGHT))
+    drawings.animate(path, run_searches(problem, [0], 600, 1, LIGHT))
     with PIL.Image.open(path) as gif:
         assert gif.n_frames == 8  # after 0, 25, 50, 100, 175, 250, 500 and 600 samples
         first = np.array(gif.convert("RGB"), int)
