@@ -488,28 +488,6 @@ def test_nasbench201_memory_and_packages(tmp_path, monkeypatch, capfd):
 # --- The embedded surrogate: surrogate.py -----------------------------------------------------
 
 
-def test_live_edges():
-    """Catches a missing or wrong path: an edge is alive if its start can be reached from the input,
-    and the output from its end."""
-    for cell in CELLS[::37]:
-        present = np.zeros((4, 4), bool)
-        present[tuple(np.transpose(nas_benchmark.EDGES))] = cell != 0
-        reach = np.linalg.matrix_power(np.eye(4) + present, 3) > 0  # (from, to)
-        alive = [present[a, b] and reach[0, a] and reach[b, 3] for a, b in nas_benchmark.EDGES]
-        assert surrogate.live_edges(cell).tolist() == alive, cell
-
-
-def test_surrogate_is_what_it_says():
-    """Catches fitted numbers that could be taken for measured ones, and a file that grows."""
-    facts = SURROGATE.provenance
-    assert SURROGATE.name == "surrogate (fitted, not measured)"
-    assert all(facts[key].endswith("(fitted)") for key in ("split", "epochs", "trials"))
-    assert all(facts[key].endswith("(modelled)") for key in ("device", "batch"))
-    assert nas_benchmark.SURROGATE.stat().st_size < 400_000
-    assert (SURROGATE.accuracy[~CONNECTED] == 0.01).all()
-    assert SURROGATE.accuracy[CONNECTED].min() > 0.02
-
-
 def test_latency_of_the_surrogate():
     """Catches a latency that misses what is published of the official one, a cost on the wrong
     operation, a committed file of another model, and data/README.md, which says that T lies within
