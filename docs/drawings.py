@@ -152,7 +152,7 @@ def loop(path):
 
 def update(path):
     """How the second and the third update of the printed lesson change the first softmax."""
-    problem = Problem(nas_benchmark.load(), PAIR, T_MS)
+    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
     R = problem.reward_tables["proposed"]
     search = Reinforce(seed=4, **LESSON)
     search.search(R, 1)
@@ -173,7 +173,7 @@ def update(path):
 
 def vote(path):
     """Cells, T and the curves of equal reward: where will each search go? Without the answer."""
-    problem = Problem(nas_benchmark.load(), PAIR, T_MS)
+    problem = Problem(nas_benchmark.load(nas_benchmark.SURROGATE), PAIR, T_MS)
     levels = levels_of(problem)
     title = "Where will a search with each reward go?"
     with picture(path, title, columns=2) as [panels]:
