@@ -1,18 +1,17 @@
-"""A check of the numbers on the pages: README.md, three of docs/, three of study/.
+"""A check of numbers and tables on pages: two of docs/, three of study/.
 
     python docs/check.py            a diff where a page is not what the program says; exit code 1
     python docs/check.py --write    writes these numbers and tables anew
 
 A number that the program knows is followed by an invisible comment with the expression that gives
-it and its format: 0.953<!-- 2**nas_reward.ALPHA:.3f -->. The rows of a table, below a header that
-is typed by hand, or other text stand between <!-- block exercises() --> and <!-- end -->. What is
-imported or defined here is at hand. Other numbers are typed by hand, and unchecked; but on a page
-of study/, each with a decimal point and each whole percentage must stand in a table."""
+it and its format: 0.05<!-- claims.LEVEL:g -->. The rows of a table, below a header that is typed by
+hand, or other text stand between <!-- block exercises() --> and <!-- end -->. What is imported or
+defined here is at hand. Other numbers are typed by hand, and unchecked; but on a page of study/,
+each with a decimal point and each whole percentage must stand in a table."""
 
 import difflib
 import functools
 import inspect
-import math  # noqa: F401
 import re
 import sys
 from pathlib import Path
@@ -32,8 +31,7 @@ import nas_search  # noqa: F401
 from command_line import Parser, run, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md"]
-PAGES += [ROOT / "docs" / f"{name}.md" for name in ("results", "lesson", "solutions")]
+PAGES = [ROOT / "docs" / "results.md", ROOT / "docs" / "lesson.md"]
 KNOWN = {  # pages of study/, and their numbers of settings and rules
     "hyperparameters.md": f"{sensitivity.grid()}, rank test at 5%",
     "verdicts.md": "sign test at 5%, 0.75 quantile",
