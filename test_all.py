@@ -1019,11 +1019,11 @@ def test_slips_in_calls(problem):
 
 
 def test_cores_of_a_container(tmp_path, monkeypatch):
-    """Catches a quota that is ignored, rounded to none, or not there."""
-    usual = nas_search.cores()
+    """Catches a quota that is ignored, rounded to none, or not there; another process's cores."""
     monkeypatch.setattr(nas_search, "CPU_QUOTA", tmp_path / "cpu.max")
-    assert nas_search.cores() >= usual
-    for text, count in (("max 100000", usual), ("50000 100000", 1), ("100000 100000", 1)):
+    monkeypatch.setattr(os, "sched_getaffinity", [range(8)].__getitem__, raising=False)
+    assert nas_search.cores() == 8
+    for text, count in (("max 100000", 8), ("250000 100000", 3), ("1 100000", 1)):
         (tmp_path / "cpu.max").write_text(text)
         assert nas_search.cores() == count
 
@@ -1310,7 +1310,7 @@ PARSED = """
 --quick --seeds 3 --animate | seeds=3, samples=1000, animate=True
           | seeds=40, samples=5000, first_seed=0, rewards=["mnasnet", "proposed"], out="results"
           | target_ms=17, hidden=64, learning_rate=0.001, entropy_weight=0.005, baseline_decay=0.95
---hidden 8 --learning-rate .003              | hidden=8, learning_rate=0.003
+--baseline-decay 0 --learning-rate .003      | baseline_decay=0, learning_rate=0.003
 --baseline-decay none --entropy-weight 0     | baseline_decay=None, entropy_weight=0
 --workers 1024 --target-quantile .75         | workers=1024, target_quantile=0.75
 --seeds 10000 --samples 3333 --target-ms 1.5 | seeds=10_000, samples=3333, target_ms=1.5
@@ -1365,7 +1365,9 @@ def test_what_was_found_in_short(results, capsys):
     points = dict(mnasnet=made_up([4750] * 40), proposed=made_up([4000] * 40))  # as in MADE_UP
     judged = evaluate_claims(points, 17.0)
     run_experiment.print_conclusion(judged, made_up_runs(["tunas"]), "out")
-    assert "  5 of 11 values of the paper lie inside our runs.\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "  5 of 11 values of the paper lie inside our runs.\n" in printed
+    assert printed.endswith("landscape.png:\n  they are in out/.\n")
 
 
 def test_prints_the_means_of_the_windows(results):
@@ -1373,7 +1375,10 @@ def test_prints_the_means_of_the_windows(results):
     folder, printed, _ = results
     lines = re.findall(r"^ +(250|500|600) (.*)$", printed, re.MULTILINE)
     assert [end for end, _ in lines] == ["250", "500", "600"]
-    assert "\n   samples" + "   acc%    ms   ok" * 3 + "\n" in printed
+    names = "".join(f"  {name:^16}" for name in ("mnasnet", "proposed", "random"))
+    header = f"          {names.rstrip()}\n   samples" + "   acc%    ms   ok" * 3
+    assert header in printed
+    assert "windows of 250 samples, 7 seeds; counts not of 5,000 as the paper's\n" in printed
     points = np.stack(list(read_samples(folder).values()))  # (rewards, 2, seeds, samples)
     windows = np.split(points, [250, 500], axis=-1)
     for (_, line), window in zip(lines, windows, strict=True):
@@ -1439,6 +1444,7 @@ def test_claims_of_a_large_run_as_printed(capsys):
     assert table.endswith(LARGE.replace("ODD", "inconclusive; size outside").rstrip())
     assert " p = 0.024; n = 40\n" in below
     assert below.partition("\n")[2] in SHOWN
+    assert below.count("\n") == 4
     few = printed(5, **many)
     assert "takes both rewards, T and samples of the paper, and 19 seeds" in few
     assert "paper takes T = 17 ms, 5,000 samples and 39 seeds,\n  a sign 6 seeds\n" in few
@@ -1456,11 +1462,12 @@ def test_runs_that_say_little(capsys):
         said += re.findall(r" careful: (\S+) of | nearly (\w+);", capsys.readouterr().out)
     assert said == [("2.0%", ""), ("", "everything"), ("98.1%", ""), ("", "nothing")]
     scales = {}
-    for k in (150, 99, 0.02, 0.009):
+    for k in (100.5, 99, 0.02, 0.00995):
         scales[f"{k:g} R"] = lambda *columns, k=k: k * mnasnet(*columns)
     run_experiment.print_optima(Problem(SURROGATE, scales, 17.0), 0.0)
-    told = re.findall("  careful: R of (.*) varies ", capsys.readouterr().out)
-    assert told == ["150 R", "0.009 R"]
+    printed = capsys.readouterr().out
+    assert re.findall("  careful: R of (.*) varies ", printed) == ["100.5 R", "0.00995 R"]
+    assert "unlimited" not in printed  # at entropy weight 0
 
 
 def test_summary(results):

@@ -50,8 +50,6 @@ described = "{latency_ms:.2f} ms, {accuracy:.2%}".format_map  # Problem.facts
 
 
 # --- How an answer is marked ------------------------------------------------------------------
-
-
 class Wrong(UserError):
     """An answer is wrong or missing; the message names the number, and where it stands."""
 
@@ -144,8 +142,6 @@ def entry(function, found, key):
 
 
 # --- 1 and 2: the rewards ---------------------------------------------------------------------
-
-
 def proposed_entries():
     """(accuracy, latency_ms, printed) of each network of Table 1, under the proposed reward."""
     for pair in nas_reward.TABLE_1:
@@ -189,8 +185,6 @@ def check_exponent(answers):
 
 
 # --- 3 and 4: the backward pass ---------------------------------------------------------------
-
-
 def a_network(H=3, seed=0):
     """(A, w, tensors, weights) of a small controller that has just written a cell."""
     rng = np.random.default_rng(seed)
@@ -302,8 +296,6 @@ def a_search(seed):
 
 
 # --- 5 and 6: rewards of your own -------------------------------------------------------------
-
-
 def check_my_reward(answers):
     for target_ms in (T_MS, 15.0, 20.0):
         mine = {"my_reward": functools.partial(answers, "my_reward")}
@@ -370,8 +362,6 @@ def show_equal_strength(answers):
 
 
 # --- 7 and 8: what verdicts depend on ---------------------------------------------------------
-
-
 def check_no_baseline(answers):
     given = dict(HYPERPARAMETERS)
     without = given | dict(baseline_decay=None)
@@ -451,8 +441,6 @@ def show_stays_under(answers):
 
 
 # --- 9 to 13: the phone, a second layer, a batch, the fixed point, coupled gates --------------
-
-
 def check_prediction(answers):
     benchmark = nas_benchmark.load(PHONE if PHONE.exists() else None)
     optima = Problem(benchmark, PAIR, T_MS).optima()
