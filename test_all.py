@@ -976,8 +976,8 @@ def test_the_fixed_point(problem):
 
 def test_a_problem():
     """Catches rewards of another T or order; facts of another cell; a cell at T taken as above."""
-    problem = Problem(SURROGATE, ["proposed", "tunas"], 14.0)
-    assert list(problem.reward_tables) == ["proposed", "tunas"]
+    problem = Problem(SURROGATE, [*reversed(REWARDS)], 14.0)
+    assert list(problem.reward_tables) == [*reversed(REWARDS)]
     for name, table in problem.reward_tables.items():
         assert np.array_equal(table, REWARDS[name](*COLUMNS, 14.0))
     accuracy, ms = COLUMNS
