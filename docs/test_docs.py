@@ -156,6 +156,13 @@ def test_window_without_a_display():
     assert done.returncode == 2
 
 
+def test_drawings_and_exercises_have_the_surrogate(monkeypatch, tmp_path):
+    """Catches pictures and exercises of the official benchmark, where that was made."""
+    monkeypatch.setattr(nas_benchmark, "OFFICIAL", HERE / "README.md")
+    exercises.surrogate()
+    drawings.write_drawings(tmp_path)
+
+
 # --- Exercises: docs/exercises.py, docs/solutions.md ------------------------------------------
 
 
